@@ -21,7 +21,7 @@ TEXT
 }
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-# shellcheck source-path=SCRIPTDIR source=versions.env
+# shellcheck disable=SC1091
 . "$here/versions.env"
 parts=${LIFEBOAT_PARTS:-${HOME:-/root}/.cache/lifeboat/parts}
 shared=/var/cache/lifeboat/parts
