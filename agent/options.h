@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// The configuration file of the agent, read and checked as a whole: the lists, the references
+// between them, and the refusal of what this version does not have yet.
+#pragma once
+
+#include "option.h"
+#include "postgres_options.h"
+#include "store_options.h"
+
+enum run_on { RUN_ON_PRIMARY, RUN_ON_REPLICA, RUN_ON_ANY };
+enum codec { CODEC_NONE, CODEC_GZIP, CODEC_ZSTD };
+
+struct identity_options {
+    char *cluster; /* each: letters, digits, '.', '_', '-'; at most 63; not "." or ".." */
+    char *namespace_;
+    char *workload;
+    char *pod;
+};
+
+struct retention_options {
+    bool forever;
+    int64_t keep_within_ms; /* 0: no such rule */
+    uint64_t keep_last;     /* 0: no such rule */
+};
+
+struct component_options {
+    char *name; /* as identity; unique */
+    int system; /* index into system_names; only postgres so far */
+    int run_on;
+    struct option_list assertions; /* SQL, each must give one row with true */
+    struct option_list stores;     /* names; exactly one so far */
+    char *compress;                /* as written: "zstd:1" */
+    enum codec codec;              /* from compress */
+    int level;
+    struct retention_options retention;
+    char *schedule, *verify_schedule, *drill_schedule; /* kept for the daemon; NULL when absent */
+    int64_t objective_rpo_ms, objective_rto_ms;        /* 0 when absent */
+    int64_t deadline_ms;                               /* of a whole job */
+    int64_t stall_timeout_ms;                          /* of a job that moves nothing */
+    int64_t orphan_age_ms;                             /* must be more than deadline_ms */
+    uint64_t attempts;                                 /* of one backup */
+    uint64_t piece_bytes;                              /* hidden */
+    struct postgres_options postgres;
+    const struct store_options *store; /* the one named; lent from agent_options */
+};
+
+struct agent_options {
+    struct identity_options identity;
+    char *state_path;
+    int log_level; /* enum log_level */
+    bool log_json;
+    struct component_options *components;
+    size_t component_count;
+    struct store_options *stores;
+    size_t store_count;
+};
+
+/* Reads the file; on failure *options is untouched and err names file, line, key and remedy. */
+int agent_options_load(const char *path, struct agent_options **options, struct err *err);
+/* NULL is allowed. */
+void agent_options_free(struct agent_options *options);
+/* NULL when there is none of that name. Lent. */
+const struct component_options *agent_options_component(const struct agent_options *options,
+                                                        const char *name);
+
+/* "zstd:3", "zstd", "gzip:6", "none". Levels that break the memory promise are refused. */
+int codec_parse(const char *compress, enum codec *codec, int *level, struct err *err);
+
+struct text;
+/* docs/reference/options.md, whole. */
+void agent_options_describe(struct text *markdown);

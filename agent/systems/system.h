@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// A system: the kind of thing that is protected. It gives the sources of a snapshot, the sinks that
+// prove or restore one, and knows how to compare. One session at a time in a job; its calls may
+// wait for the server (bounded by the deadline given, and ended early by a wish to stop), its
+// sources and sinks never do.
+#pragma once
+
+#include "options.h"
+#include "stream.h"
+
+#include <jansson.h>
+#include <stdint.h>
+
+struct ev_loop;
+struct manifest;
+
+/* One line of `check`: what was looked at, whether it is well, and what to do if not. */
+enum check_result { CHECK_OK, CHECK_WARN, CHECK_FAIL };
+typedef void check_fn(void *arg, enum check_result result, const char *what, const char *detail);
+
+struct snapshot_object {
+    const char *name;   /* "database.pgdump"; static */
+    const char *format; /* "pg_dump custom archive"; static */
+};
+
+struct restore_request {
+    const struct component_options *component;
+    const struct manifest *manifest;
+    const char *to;         /* restore beside, under this name, and swap nothing; NULL: swap */
+    bool scratch;           /* drill: into a place of its own, dropped at close */
+    bool globals;           /* make the roles that are missing */
+    bool leave_replication; /* go on although subscriptions or slots stay with the old database */
+    bool drop_old;          /* drop the replaced data after the swap */
+    int64_t deadline_mono_us;
+};
+
+struct system_ops {
+    const char *name;
+
+    /* Connections, rights, versions of tools. With grants, prints what SQL would give the rights
+     * that this configuration needs. 0 unless stopped; findings go to line(). */
+    int (*check)(const struct component_options *component, bool grants, check_fn *line, void *arg,
+                 struct err *err);
+
+    /* Backup. open: connected, facts known, the snapshot fixed. describe: fills lineage, version,
+     * recovery point and facts of the manifest. next: the sources one after the other, each ended
+     * before the next is asked for; OK, or END when there are no more. */
+    int (*snapshot_open)(const struct component_options *component, struct ev_loop *loop,
+                         int64_t deadline_mono_us, void **snapshot, struct err *err);
+    int (*snapshot_describe)(void *snapshot, struct manifest *manifest, struct err *err);
+    enum step (*snapshot_next)(void *snapshot, struct snapshot_object *object,
+                               struct source **source, struct err *err);
+    void (*snapshot_close)(void *snapshot); /* NULL is allowed */
+
+    /* What this server is now, for choosing among lineages. Free it. */
+    int (*lineage)(const struct component_options *component, char **lineage, struct err *err);
+
+    /* Verify. The sink proves the structure of one object's plain bytes; after its commit, what it
+     * counted is in findings (an object, lent to the sink until its close). */
+    int (*prove)(const struct component_options *component, const struct manifest *manifest,
+                 const char *object, json_t *findings, struct sink **sink, struct err *err);
+
+    /* Restore and drill. open: everything that can be checked without touching anything has been;
+     * leftovers of dead jobs are cleaned up. stake: the sentence of the question; free it. begin:
+     * the place is made. sink: for the objects in the order of the manifest; NULL sink for one
+     * that is not needed. finish: compared, then (no --to, no scratch) swapped; what was done goes
+     * into findings. close before finish's success: takes everything back. */
+    int (*restore_open)(const struct restore_request *request, struct ev_loop *loop, void **restore,
+                        struct err *err);
+    char *(*restore_stake)(void *restore);
+    int (*restore_begin)(void *restore, struct err *err);
+    int (*restore_sink)(void *restore, const char *object, struct sink **sink, struct err *err);
+    int (*restore_finish)(void *restore, json_t *findings, struct err *err);
+    void (*restore_close)(void *restore); /* NULL is allowed */
+};
+
+/* Index is component_options.system; NULL at the end of the list. */
+extern const char *const system_names[];
+const struct system_ops *system_get(int system);

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// A flag and an eventfd, both safe to set in a signal handler.
+#include "cancel.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdint.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+static volatile sig_atomic_t caught_signal;
+static int event_fd = -1;
+
+static void on_signal(int number)
+{
+    int kept_errno = errno;
+    uint64_t one = 1;
+
+    caught_signal = number;
+    if (write(event_fd, &one, sizeof one) < 0)
+        errno = kept_errno;
+    errno = kept_errno;
+}
+
+void cancel_install(void)
+{
+    struct sigaction stop = {.sa_handler = on_signal};
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+    event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    sigemptyset(&stop.sa_mask);
+    sigaction(SIGINT, &stop, NULL);
+    sigaction(SIGTERM, &stop, NULL);
+    sigaction(SIGPIPE, &ignore, NULL);
+}
+
+bool cancel_requested(void)
+{
+    return caught_signal != 0;
+}
+
+int cancel_fd(void)
+{
+    return event_fd;
+}
+
+int cancel_check(struct err *err)
+{
+    if (caught_signal == 0)
+        return 0;
+    return err_set(err, ERR_CANCELLED, "stopped by %s",
+                   caught_signal == SIGINT ? "SIGINT" : "SIGTERM");
+}

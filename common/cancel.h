@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// The wish to stop. SIGINT and SIGTERM set it; everything that waits, waits for it too. It is
+// never taken back: whoever sees it cleans up and returns ERR_CANCELLED.
+#pragma once
+
+#include "err.h"
+
+#include <stdbool.h>
+
+/* Installs the handlers for SIGINT and SIGTERM (and ignores SIGPIPE). Call once, at the start. */
+void cancel_install(void);
+bool cancel_requested(void);
+/* Readable once cancelled, for poll() and event loops; -1 before cancel_install. */
+int cancel_fd(void);
+/* 0, or -1 with ERR_CANCELLED. */
+int cancel_check(struct err *err);
