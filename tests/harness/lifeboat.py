@@ -90,12 +90,16 @@ class Running:
         return self
 
     def __exit__(self, *_: object) -> None:
-        left = self.tree() if self.running() else []
-        for pid in left:
+        for pid in self.tree() if self.running() else []:
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
+        try:
+            # What outlived the command (a pg_dump whose parent was killed) is still in its process group.
+            os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
         self.popen.wait()
 
 

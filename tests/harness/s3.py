@@ -268,7 +268,8 @@ class VersityGw:
     def environment(self) -> dict[str, str]:
         """The variables that awscli (and a configuration's ${VAR}) read."""
         env = {"AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key,
-               "AWS_DEFAULT_REGION": self.region, "AWS_ENDPOINT_URL": self.endpoint, "AWS_EC2_METADATA_DISABLED": "true"}
+               "AWS_DEFAULT_REGION": self.region, "AWS_ENDPOINT_URL": self.endpoint,
+               "AWS_EC2_METADATA_DISABLED": "true"}
         if self.ca_file:
             env["AWS_CA_BUNDLE"] = str(self.ca_file)
         return env
