@@ -51,9 +51,11 @@ struct manifest *manifest_new(void);
 /* NULL is allowed. */
 void manifest_free(struct manifest *manifest);
 
-/* Pretty-printed text, ending in a newline; free() it. */
+/* Pretty-printed text, ending in a newline; free() it. It checks nothing: parse it before it is
+ * stored, for what cannot be read again is no commit. */
 char *manifest_format(const struct manifest *manifest);
-/* ERR_CORRUPT names the field that is wrong, and what it should be. */
+/* ERR_CORRUPT names the field that is wrong, and what it should be. ERR_NOT_YET: well-formed, but
+ * of a later version; such a backup must neither be used nor removed. */
 int manifest_parse(const char *data, size_t len, struct manifest **manifest, struct err *err);
 
 /* NULL when there is none of that name. Lent. */
