@@ -6,9 +6,11 @@
 #include <signal.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
+#include <sys/time.h>
 #include <unistd.h>
 
-static volatile sig_atomic_t caught_signal;
+static volatile sig_atomic_t caught_signal; /* 0: none, or put off */
+static volatile sig_atomic_t put_off_signal;
 static int event_fd = -1;
 
 static void on_signal(int number)
@@ -16,7 +18,7 @@ static void on_signal(int number)
     int kept_errno = errno;
     uint64_t one = 1;
 
-    caught_signal = number;
+    caught_signal = number == SIGALRM ? put_off_signal : number;
     if (write(event_fd, &one, sizeof one) < 0)
         errno = kept_errno;
     errno = kept_errno;
@@ -31,6 +33,7 @@ void cancel_install(void)
     sigemptyset(&stop.sa_mask);
     sigaction(SIGINT, &stop, NULL);
     sigaction(SIGTERM, &stop, NULL);
+    sigaction(SIGALRM, &stop, NULL);
     sigaction(SIGPIPE, &ignore, NULL);
 }
 
@@ -50,4 +53,18 @@ int cancel_check(struct err *err)
         return 0;
     return err_set(err, ERR_CANCELLED, "stopped by %s",
                    caught_signal == SIGINT ? "SIGINT" : "SIGTERM");
+}
+
+void cancel_grace(unsigned ms)
+{
+    const struct itimerval timer = {.it_value = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000}};
+    uint64_t count;
+
+    if (caught_signal == 0 || put_off_signal != 0)
+        return;
+    put_off_signal = caught_signal;
+    caught_signal = 0;
+    while (read(event_fd, &count, sizeof count) > 0)
+        continue;
+    setitimer(ITIMER_REAL, &timer, NULL);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The wish to stop. SIGINT and SIGTERM set it; everything that waits, waits for it too. It is
-// never taken back: whoever sees it cleans up and returns ERR_CANCELLED.
+// The wish to stop. SIGINT and SIGTERM set it; everything that waits, waits for it too. Whoever
+// sees it cleans up and returns ERR_CANCELLED.
 #pragma once
 
 #include "err.h"
@@ -14,3 +14,9 @@ bool cancel_requested(void);
 int cancel_fd(void);
 /* 0, or -1 with ERR_CANCELLED. */
 int cancel_check(struct err *err);
+
+/* Cleaning up after a stop gets this long, so that all is over within two seconds. */
+#define CANCEL_GRACE_MS 1500
+/* For the cleaning up itself: puts a wish that came off for so long, once; a second signal ends
+ * that. Nothing happens when none came. */
+void cancel_grace(unsigned ms);

@@ -349,6 +349,7 @@ int pump_move(struct source *source, struct stage *const *stages, size_t count, 
 
     if (status != NULL)
         *status = pump->status;
+    cancel_grace(CANCEL_GRACE_MS);
     pump_free(pump);
     return rc;
 }

@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: Apache-2.0
+// Loading is one listing and one read of each manifest; a manifest that cannot be read is reported
+// and kept as a backup without a description, so that nothing takes its data for an orphan.
+#include "catalog.h"
+
+#include "clock.h"
+#include "log.h"
+#include "mem.h"
+#include "text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { KIND_MANIFEST, KIND_DATA, KIND_VERIFIED, KIND_ADOPTED, KIND_OTHER };
+
+static const char *const folders[] = {
+    [KIND_MANIFEST] = "manifests",
+    [KIND_DATA] = "data",
+    [KIND_VERIFIED] = "verified",
+    [KIND_ADOPTED] = "adopted",
+};
+
+/* "<root>/<lineage>/<folder>/<rest>" taken apart. */
+struct key_parts {
+    const char *lineage;
+    int lineage_len;
+    int kind;
+    const char *rest;
+};
+
+static bool take_apart(const char *root, const char *key, struct key_parts *parts)
+{
+    const char *lineage = key + strlen(root) + 1;
+    const char *folder = strchr(lineage, '/');
+    const char *rest = folder == NULL ? NULL : strchr(folder + 1, '/');
+
+    if (rest == NULL)
+        return false;
+    parts->lineage = lineage;
+    parts->lineage_len = (int)(folder - lineage);
+    parts->rest = rest + 1;
+    for (parts->kind = 0; parts->kind < KIND_OTHER; parts->kind++) {
+        size_t len = strlen(folders[parts->kind]);
+
+        if ((size_t)(rest - folder - 1) == len &&
+            strncmp(folder + 1, folders[parts->kind], len) == 0)
+            break;
+    }
+    return parts->kind != KIND_OTHER;
+}
+
+/* The backup id that a file name begins with; what follows it, or NULL. */
+static const char *take_id(const char *name, char *id)
+{
+    size_t len = strcspn(name, "/.-");
+
+    if (name[len] == '-')
+        len += 1 + strcspn(name + len + 1, "/.-");
+    if (len >= BACKUP_ID_CAP)
+        return NULL;
+    snprintf(id, BACKUP_ID_CAP, "%.*s", (int)len, name);
+    return backup_id_valid(id) ? name + len : NULL;
+}
+
+bool catalog_place(const struct site *site, const char *key, struct catalog_place *place)
+{
+    struct key_parts parts;
+
+    if (!take_apart(site->root, key, &parts) || take_id(parts.rest, place->id) == NULL ||
+        (size_t)parts.lineage_len >= sizeof place->lineage)
+        return false;
+    snprintf(place->lineage, sizeof place->lineage, "%.*s", parts.lineage_len, parts.lineage);
+    return true;
+}
+
+struct loading {
+    struct site *site;
+    struct catalog *catalog;
+};
+
+static struct backup *add_backup(struct catalog *catalog, const struct key_parts *parts,
+                                 const char *id)
+{
+    struct backup *backup;
+
+    catalog->backups =
+        mem_realloc(catalog->backups, (catalog->count + 1) * sizeof *catalog->backups);
+    backup = &catalog->backups[catalog->count++];
+    *backup = (struct backup){.lineage = mem_strndup(parts->lineage, (size_t)parts->lineage_len)};
+    snprintf(backup->id, sizeof backup->id, "%s", id);
+    return backup;
+}
+
+static void add_file(struct catalog *catalog, const struct key_parts *parts, const char *id,
+                     const struct store_entry *entry)
+{
+    struct backup_file *file;
+
+    catalog->files =
+        mem_realloc(catalog->files, (catalog->file_count + 1) * sizeof *catalog->files);
+    file = &catalog->files[catalog->file_count++];
+    *file = (struct backup_file){
+        .key = mem_strdup(entry->key),
+        .lineage = mem_strndup(parts->lineage, (size_t)parts->lineage_len),
+        .is_data = parts->kind == KIND_DATA,
+        .bytes = entry->bytes,
+        .modified_ms = entry->modified_ms,
+    };
+    snprintf(file->id, sizeof file->id, "%s", id);
+}
+
+static int on_entry(void *arg, const struct store_entry *entry, struct err *err)
+{
+    struct loading *loading = arg;
+    struct key_parts parts;
+    char id[BACKUP_ID_CAP];
+    const char *tail;
+
+    (void)err;
+    if (!take_apart(loading->site->root, entry->key, &parts))
+        return 0;
+    tail = take_id(parts.rest, id);
+    if (tail == NULL)
+        return 0;
+    if (parts.kind == KIND_MANIFEST && strcmp(tail, ".json") == 0)
+        add_backup(loading->catalog, &parts, id);
+    else if (parts.kind != KIND_MANIFEST)
+        add_file(loading->catalog, &parts, id, entry);
+    return 0;
+}
+
+static void strip(struct manifest *manifest)
+{
+    json_decref(manifest->facts);
+    manifest->facts = json_object();
+    for (size_t i = 0; i < manifest->object_count; i++) {
+        struct manifest_object *object = &manifest->objects[i];
+
+        for (size_t j = 0; j < object->piece_count; j++)
+            free(object->pieces[j].name);
+        free(object->pieces);
+        object->pieces = NULL;
+        object->piece_count = 0;
+    }
+}
+
+static int read_manifest(struct site *site, struct catalog *catalog, struct backup *backup,
+                         struct err *err)
+{
+    if (site_get_manifest(site, backup->lineage, backup->id, &backup->manifest, err) == 0) {
+        backup->plain_bytes = manifest_plain_bytes(backup->manifest);
+        backup->stored_bytes = manifest_stored_bytes(backup->manifest);
+        strip(backup->manifest);
+        return 0;
+    }
+    /* Only what is wrong with this one manifest is passed over; a store that is away is not. */
+    if (err->kind != ERR_CORRUPT && err->kind != ERR_NOT_FOUND)
+        return -1;
+    log_warn("manifest cannot be read", LOG_TEXT("backup", backup->id), LOG_TEXT("err", err->text));
+    err_clear(err);
+    catalog->unreadable++;
+    return 0;
+}
+
+static int64_t order_ms(const struct backup *backup)
+{
+    return backup->manifest == NULL ? INT64_MIN : backup->manifest->recovery_point_ms;
+}
+
+static int by_lineage_and_time(const void *a, const void *b)
+{
+    const struct backup *left = a;
+    const struct backup *right = b;
+    int lineage = strcmp(left->lineage, right->lineage);
+
+    if (lineage != 0)
+        return lineage;
+    if (order_ms(left) != order_ms(right))
+        return order_ms(left) < order_ms(right) ? -1 : 1;
+    return strcmp(left->id, right->id);
+}
+
+/* "<id>-<compact time>.json" in verified/, "<id>.json" in adopted/. */
+static void apply_record(struct catalog *catalog, const struct backup_file *file)
+{
+    const char *name = strrchr(file->key, '/') + 1;
+    struct backup *backup =
+        (struct backup *)(uintptr_t)catalog_find(catalog, file->lineage, file->id);
+    char when[CLOCK_TEXT_CAP];
+    int64_t ms;
+
+    if (backup == NULL || file->is_data)
+        return;
+    if (name[strlen(file->id)] != '-') {
+        backup->adopted = true;
+        return;
+    }
+    snprintf(when, sizeof when, "%.16s", name + strlen(file->id) + 1);
+    if (clock_parse(when, &ms) == 0 && ms > backup->verified_ms)
+        backup->verified_ms = ms;
+}
+
+int catalog_load(struct site *site, struct catalog **catalog, struct err *err)
+{
+    int rc = -1;
+    struct loading loading = {.site = site, .catalog = mem_calloc(1, sizeof **catalog)};
+    struct catalog *loaded = loading.catalog;
+    char *prefix = text_format("%s/", site->root);
+
+    if (site->store->ops->list(site->store, prefix, on_entry, &loading, err) < 0) {
+        err_wrap(err, "list %s", site->store->name);
+        goto out;
+    }
+    for (size_t i = 0; i < loaded->count; i++)
+        if (read_manifest(site, loaded, &loaded->backups[i], err) < 0)
+            goto out;
+    if (loaded->count > 0)
+        qsort(loaded->backups, loaded->count, sizeof *loaded->backups, by_lineage_and_time);
+    for (size_t i = 0; i < loaded->file_count; i++)
+        apply_record(loaded, &loaded->files[i]);
+    *catalog = loaded;
+    loaded = NULL;
+    rc = 0;
+out:
+    catalog_free(loaded);
+    free(prefix);
+    return rc;
+}
+
+void catalog_free(struct catalog *catalog)
+{
+    if (catalog == NULL)
+        return;
+    for (size_t i = 0; i < catalog->count; i++) {
+        manifest_free(catalog->backups[i].manifest);
+        free(catalog->backups[i].lineage);
+    }
+    for (size_t i = 0; i < catalog->file_count; i++) {
+        free(catalog->files[i].key);
+        free(catalog->files[i].lineage);
+    }
+    free(catalog->backups);
+    free(catalog->files);
+    free(catalog);
+}
+
+const struct backup *catalog_find(const struct catalog *catalog, const char *lineage,
+                                  const char *id)
+{
+    for (size_t i = 0; i < catalog->count; i++)
+        if (strcmp(catalog->backups[i].id, id) == 0 &&
+            strcmp(catalog->backups[i].lineage, lineage) == 0)
+            return &catalog->backups[i];
+    return NULL;
+}
+
+/* The newest readable backup of a lineage whose recovery point is not after at_ms. */
+static const struct backup *newest_at(const struct catalog *catalog, const char *lineage,
+                                      int64_t at_ms)
+{
+    const struct backup *newest = NULL;
+
+    for (size_t i = 0; i < catalog->count; i++) {
+        const struct backup *backup = &catalog->backups[i];
+
+        if (backup->manifest != NULL && strcmp(backup->lineage, lineage) == 0 &&
+            backup->manifest->recovery_point_ms <= at_ms)
+            newest = backup;
+    }
+    return newest;
+}
+
+const struct backup *catalog_newest(const struct catalog *catalog, const char *lineage)
+{
+    return newest_at(catalog, lineage, INT64_MAX);
+}
+
+static int select_id(const struct catalog *catalog, const char *id, const struct backup **backup,
+                     struct err *err)
+{
+    for (size_t i = 0; i < catalog->count; i++) {
+        if (strcmp(catalog->backups[i].id, id) != 0)
+            continue;
+        if (catalog->backups[i].manifest == NULL)
+            return err_set(err, ERR_CORRUPT, "backup %s: its manifest cannot be read", id);
+        *backup = &catalog->backups[i];
+        return 0;
+    }
+    return err_set(err, ERR_NOT_FOUND, "there is no backup %s", id);
+}
+
+/* The lineage that is meant: the server's own, or else the only one. */
+static int choose_lineage(const struct catalog *catalog, const char *own, const char **lineage,
+                          struct err *err)
+{
+    struct text choices = TEXT_INIT;
+    const char *only = NULL;
+    size_t count = 0;
+
+    for (size_t i = 0; i < catalog->count; i++) {
+        const struct backup *backup = &catalog->backups[i];
+
+        if (own != NULL && strcmp(backup->lineage, own) == 0) {
+            text_fini(&choices);
+            *lineage = own;
+            return 0;
+        }
+        /* Sorted by lineage and time: the last of each is its newest. */
+        if (i + 1 < catalog->count && strcmp(backup->lineage, backup[1].lineage) == 0)
+            continue;
+        only = backup->lineage;
+        count++;
+        text_add(&choices, "%s@%s (server %s)", count == 1 ? "" : ", ", backup->id,
+                 backup->lineage);
+    }
+    if (count == 1)
+        *lineage = only;
+    else if (count > 1)
+        err_set(err, ERR_REFUSED,
+                "these backups come from several servers, none of them this one; name one: %s",
+                text_str(&choices));
+    else
+        err_set(err, ERR_NOT_FOUND, "there is no backup yet");
+    text_fini(&choices);
+    return count == 1 ? 0 : -1;
+}
+
+int catalog_select(const struct catalog *catalog, const char *wish, const char *own_lineage,
+                   const struct backup **backup, struct err *err)
+{
+    const char *lineage = NULL;
+    int64_t at_ms = INT64_MAX;
+    bool latest = wish == NULL || strcmp(wish, "latest") == 0;
+    const struct backup *found;
+
+    if (!latest && backup_id_valid(wish))
+        return select_id(catalog, wish, backup, err);
+    if (!latest && clock_parse(wish, &at_ms) < 0)
+        return err_set(err, ERR_USAGE,
+                       "\"%s\" is neither a backup id, nor latest, nor a time such as "
+                       "2026-11-23T07:00Z",
+                       wish);
+    if (choose_lineage(catalog, own_lineage, &lineage, err) < 0)
+        return -1;
+    found = newest_at(catalog, lineage, at_ms);
+    if (found == NULL)
+        return err_set(err, ERR_NOT_FOUND, "there is no readable backup%s%s",
+                       latest ? "" : " at or before ", latest ? "" : wish);
+    *backup = found;
+    return 0;
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// One run of lifeboat-job: what was asked for, the configuration, the loop, and how it went. Every
+// command is a function over targets; job_each runs it for each, logs a failure once, and counts.
+#pragma once
+
+#include "err.h"
+#include "options.h"
+#include "site.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct ev_loop;
+
+struct invocation {
+    const char *command;
+    const char *config_path;
+    const char *store; /* --store */
+    const char *from;  /* --from */
+    const char *to;    /* --to */
+    bool json, all, yes, dry_run, grants, globals, leave_replication, drop_old;
+    char **targets; /* "COMPONENT[@BACKUP]" */
+    size_t target_count;
+};
+
+struct job {
+    const struct invocation *in;
+    struct agent_options *options;
+    struct ev_loop *loop;
+    size_t done, failed;
+};
+
+/* One target, resolved: the component exists; wish is what stands behind the '@', or NULL. */
+struct target {
+    const struct component_options *component;
+    const char *wish;
+    struct site *site; /* open */
+};
+
+typedef int target_fn(struct job *job, const struct target *target, struct err *err);
+
+/* Runs each() for every target; for every component when none is named. Targets are checked before
+ * the first is run. A failure is logged, printed with --json, and counted; the next one goes on
+ * unless a stop is wished for. Returns the exit status. */
+int job_each(struct job *job, target_fn *each);
+/* The same where exactly one target must be named. */
+int job_only(struct job *job, target_fn *each);
+
+/* The backup that the target's wish means, with its facts. The server is asked for its lineage
+ * where that decides. */
+int job_choose(const struct target *target, struct manifest **manifest, struct err *err);
+
+/* Prints result (takes it) as one line of JSON when --json was given, with command, component and
+ * "result": "done" added; else nothing. */
+void job_report(const struct job *job, const struct target *target, json_t *result);

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+// Retention lineage by lineage, then orphans. The manifest goes first and its data afterwards,
+// under a job record of the same id: a prune that is killed between the two leaves an orphan whose
+// owner is provably dead, and the next one ends its work.
+#include "prune.h"
+
+#include "clock.h"
+#include "log.h"
+#include "mem.h"
+#include "orphan.h"
+#include "record.h"
+#include "text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define CLOCK_TOLERANCE_MS (5 * 60 * 1000)
+
+/* The readable backups of one lineage are neighbours in the catalog: [begin, end). */
+struct lineage_range {
+    size_t begin, end;
+};
+
+static struct lineage_range range_from(const struct catalog *catalog, size_t begin)
+{
+    struct lineage_range range = {.begin = begin, .end = begin};
+
+    while (range.end < catalog->count &&
+           strcmp(catalog->backups[range.end].lineage, catalog->backups[begin].lineage) == 0)
+        range.end++;
+    return range;
+}
+
+/* Judgements of the readable backups in a range; backups[i] is the one judged. free() both. */
+struct judged {
+    struct retention_backup *judgements;
+    const struct backup **backups;
+    size_t count;
+};
+
+static struct judged judge(const struct site *site, const struct catalog *catalog,
+                           struct lineage_range range, struct retention_hold *hold)
+{
+    size_t most = range.end - range.begin + 1;
+    struct judged judged = {
+        .judgements = mem_calloc(most, sizeof *judged.judgements),
+        .backups = mem_calloc(most, sizeof *judged.backups),
+    };
+
+    for (size_t i = range.begin; i < range.end; i++) {
+        const struct backup *backup = &catalog->backups[i];
+
+        if (backup->manifest == NULL)
+            continue;
+        judged.backups[judged.count] = backup;
+        judged.judgements[judged.count++] = (struct retention_backup){
+            .id = backup->id,
+            .recovery_point_ms = backup->manifest->recovery_point_ms,
+            .plain_bytes = backup->plain_bytes,
+            .verified = backup->verified_ms != 0,
+            .adopted = backup->adopted,
+        };
+    }
+    retention_apply(&site->component->retention, clock_wall_ms(), judged.judgements, judged.count,
+                    hold);
+    return judged;
+}
+
+static void judged_free(struct judged *judged)
+{
+    free(judged->judgements);
+    free(judged->backups);
+}
+
+void prune_hold(const struct site *site, const struct catalog *catalog, const char *lineage,
+                struct retention_hold *hold)
+{
+    *hold = (struct retention_hold){.held = false};
+    for (size_t i = 0; i < catalog->count; i = range_from(catalog, i).end) {
+        if (strcmp(catalog->backups[i].lineage, lineage) == 0) {
+            struct judged judged = judge(site, catalog, range_from(catalog, i), hold);
+
+            judged_free(&judged);
+        }
+    }
+}
+
+static int remove_key(struct site *site, const char *key, struct err *err)
+{
+    if (site->store->ops->remove(site->store, key, err) < 0)
+        return err_wrap(err, "remove %s", key);
+    return 0;
+}
+
+static int remove_files(struct site *site, const struct catalog *catalog,
+                        const struct backup *backup, struct err *err)
+{
+    for (size_t i = 0; i < catalog->file_count; i++) {
+        const struct backup_file *file = &catalog->files[i];
+
+        if (strcmp(file->id, backup->id) == 0 && strcmp(file->lineage, backup->lineage) == 0 &&
+            remove_key(site, file->key, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int remove_backup(struct site *site, const struct catalog *catalog,
+                         const struct backup *backup, struct err *err)
+{
+    struct record *record = NULL;
+    char *key = NULL;
+    int rc;
+
+    if (record_open(site->options->state_path, site->component->name, backup->id, "prune", &record,
+                    err) < 0)
+        return -1;
+    key = site_manifest_key(site, backup->lineage, backup->id);
+    rc = remove_key(site, key, err);
+    if (rc == 0)
+        rc = remove_files(site, catalog, backup, err);
+    if (rc == 0)
+        record_finish(record);
+    else
+        record_abandon(record);
+    free(key);
+    return rc;
+}
+
+struct pruning {
+    struct site *site;
+    const struct catalog *catalog;
+    bool dry_run;
+    const struct prune_watcher *watcher;
+    struct prune_result *result;
+};
+
+static int settle(struct pruning *pruning, const struct backup *backup,
+                  const struct retention_backup *judgement, struct err *err)
+{
+    if (judgement->keep) {
+        pruning->result->kept++;
+    } else {
+        if (!pruning->dry_run && remove_backup(pruning->site, pruning->catalog, backup, err) < 0)
+            return -1;
+        pruning->result->removed++;
+        pruning->result->freed_bytes += backup->stored_bytes;
+    }
+    if (pruning->watcher != NULL)
+        pruning->watcher->judged(pruning->watcher->arg, backup, judgement);
+    return 0;
+}
+
+static int prune_lineage(struct pruning *pruning, struct lineage_range range, struct err *err)
+{
+    struct retention_hold hold = {.held = false};
+    struct judged judged = judge(pruning->site, pruning->catalog, range, &hold);
+    int rc = 0;
+
+    if (hold.held) {
+        pruning->result->held = true;
+        if (pruning->watcher != NULL)
+            pruning->watcher->held(pruning->watcher->arg,
+                                   pruning->catalog->backups[range.begin].lineage, &hold);
+    }
+    for (size_t i = 0; rc == 0 && i < judged.count; i++)
+        rc = settle(pruning, judged.backups[i], &judged.judgements[i], err);
+    judged_free(&judged);
+    return rc;
+}
+
+static int compare_clocks(struct site *site, int64_t *store_ms, struct err *err)
+{
+    int64_t local_ms;
+    int64_t apart_ms;
+    char shown[24];
+
+    if (site->store->ops->clock(site->store, store_ms, err) < 0)
+        return err_wrap(err, "ask %s for its time", site->store->name);
+    local_ms = clock_wall_ms();
+    apart_ms = local_ms > *store_ms ? local_ms - *store_ms : *store_ms - local_ms;
+    if (apart_ms >= CLOCK_TOLERANCE_MS)
+        return err_set(err, ERR_REFUSED,
+                       "the clock here and that of store %s are %s apart; nothing is removed while "
+                       "that is so",
+                       site->store->name, text_show_duration(apart_ms, shown, sizeof shown));
+    return 0;
+}
+
+int prune_run(struct site *site, bool dry_run, const struct prune_watcher *watcher,
+              struct prune_result *result, struct err *err)
+{
+    struct catalog *catalog = NULL;
+    struct pruning pruning = {
+        .site = site, .dry_run = dry_run, .watcher = watcher, .result = result};
+    int64_t store_ms = 0;
+    int rc = -1;
+
+    *result = (struct prune_result){.kept = 0};
+    if (compare_clocks(site, &store_ms, err) < 0 || catalog_load(site, &catalog, err) < 0)
+        goto out;
+    pruning.catalog = catalog;
+    for (size_t i = 0; i < catalog->count;) {
+        struct lineage_range range = range_from(catalog, i);
+
+        if (prune_lineage(&pruning, range, err) < 0)
+            goto out;
+        i = range.end;
+    }
+    rc = orphan_sweep(site, catalog, store_ms, dry_run, watcher, result, err);
+out:
+    catalog_free(catalog);
+    return rc;
+}

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+// The life of a backup:
+//
+//   record  an id, and a job record that proves to every prune that its writer lives
+//   open    the system fixes the moment; facts, lineage and recovery point are known
+//   move    each object through the path into pieces under data/<id>/
+//   ask     every piece is asked for in the store, by size
+//   commit  the manifest, last and create-only: from here on it is a backup
+//
+// A source cannot rewind, so what fails in the middle is begun anew; a store has by then repeated
+// what it could (the part that it still held).
+#include "snapshot.h"
+
+#include "cancel.h"
+#include "chain.h"
+#include "clock.h"
+#include "log.h"
+#include "mem.h"
+#include "origin.h"
+#include "pieces.h"
+#include "pump.h"
+#include "record.h"
+#include "text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct attempt {
+    struct site *site;
+    const struct pump_watcher *watcher;
+    int64_t deadline_mono_us;
+    void *snapshot; /* of the system */
+    struct manifest *manifest;
+    struct manifest_object *object; /* the one that moves */
+};
+
+static void fill_identity(struct manifest *manifest, const struct site *site)
+{
+    const struct identity_options *identity = &site->options->identity;
+
+    manifest->component = mem_strdup(site->component->name);
+    manifest->cluster = mem_strdup(identity->cluster);
+    manifest->namespace_ = mem_strdup(identity->namespace_);
+    manifest->workload = mem_strdup(identity->workload);
+    manifest->pod = mem_strdup(identity->pod);
+    manifest->agent_version = mem_strdup(LIFEBOAT_VERSION);
+}
+
+static struct manifest_object *add_object(struct manifest *manifest,
+                                          const struct snapshot_object *described, enum codec codec)
+{
+    struct manifest_object *object;
+
+    manifest->objects =
+        mem_realloc(manifest->objects, (manifest->object_count + 1) * sizeof *manifest->objects);
+    object = &manifest->objects[manifest->object_count++];
+    *object = (struct manifest_object){
+        .name = mem_strdup(described->name),
+        .format = mem_strdup(described->format),
+        .codec = mem_strdup(codec_name(codec)),
+    };
+    return object;
+}
+
+/* "database.pgdump.zst", then "database.pgdump.zst.001", ... : sorted, they are in order. */
+static char *piece_name(const struct attempt *attempt, size_t index)
+{
+    const char *suffix = codec_suffix(attempt->site->component->codec);
+
+    return index == 0 ? text_format("%s%s", attempt->object->name, suffix)
+                      : text_format("%s%s.%03zu", attempt->object->name, suffix, index);
+}
+
+static int open_piece(void *arg, size_t index, struct sink **sink, struct err *err)
+{
+    struct attempt *attempt = arg;
+    struct site *site = attempt->site;
+    char *name = piece_name(attempt, index);
+    char *key = site_data_key(site, attempt->manifest->lineage, attempt->manifest->id, name);
+    int rc = site->store->ops->put(site->store, key, sink, err);
+
+    free(key);
+    free(name);
+    return rc;
+}
+
+static void piece_done(void *arg, size_t index, const struct digest_result *digest)
+{
+    struct attempt *attempt = arg;
+    struct manifest_object *object = attempt->object;
+    struct manifest_piece *piece;
+
+    object->pieces = mem_realloc(object->pieces, (index + 1) * sizeof *object->pieces);
+    piece = &object->pieces[index];
+    object->piece_count = index + 1;
+    *piece = (struct manifest_piece){.name = piece_name(attempt, index), .bytes = digest->bytes};
+    memcpy(piece->sha256, digest->sha256, sizeof piece->sha256);
+}
+
+static int move_object(struct attempt *attempt, const struct snapshot_object *described,
+                       struct source *source, struct err *err)
+{
+    const struct component_options *component = attempt->site->component;
+    struct digest_result plain = {.bytes = 0};
+    struct chain chain = chain_inwards(component->codec, component->level, &plain);
+    const struct piece_writer writer = {.open = open_piece, .done = piece_done, .arg = attempt};
+    const struct pump_limits limits = {
+        .deadline_mono_us = attempt->deadline_mono_us,
+        .stall_ms = component->stall_timeout_ms,
+    };
+    struct pump_status status;
+
+    attempt->object = add_object(attempt->manifest, described, component->codec);
+    if (pump_move(source, chain.stages, chain.count,
+                  pieces_sink_new(&writer, component->piece_bytes), attempt->site->loop, &limits,
+                  attempt->watcher, &status, err) < 0)
+        return err_wrap(err, "%s", described->name);
+    attempt->object->plain_bytes = plain.bytes;
+    memcpy(attempt->object->plain_sha256, plain.sha256, sizeof plain.sha256);
+    attempt->manifest->source_ms += (uint64_t)(status.source_us / 1000);
+    attempt->manifest->lifeboat_ms += (uint64_t)(status.stages_us / 1000);
+    attempt->manifest->store_ms += (uint64_t)(status.sink_us / 1000);
+    return 0;
+}
+
+static int move_objects(struct attempt *attempt, struct err *err)
+{
+    const struct system_ops *system = attempt->site->system;
+    struct snapshot_object described;
+    struct source *source = NULL;
+    enum step step;
+
+    while ((step = system->snapshot_next(attempt->snapshot, &described, &source, err)) == STEP_OK)
+        if (move_object(attempt, &described, source, err) < 0)
+            return -1;
+    return step == STEP_END ? 0 : -1;
+}
+
+/* Promise 2: every object is asked for before the manifest is written. */
+static int ask_for_pieces(struct attempt *attempt, struct err *err)
+{
+    struct site *site = attempt->site;
+    const struct manifest *manifest = attempt->manifest;
+
+    for (size_t i = 0; i < manifest->object_count; i++) {
+        for (size_t j = 0; j < manifest->objects[i].piece_count; j++) {
+            const struct manifest_piece *piece = &manifest->objects[i].pieces[j];
+            char *key = site_data_key(site, manifest->lineage, manifest->id, piece->name);
+            struct store_entry entry = {.bytes = 0};
+            int rc = site->store->ops->stat(site->store, key, &entry, err);
+
+            free(key);
+            if (rc < 0)
+                return err_wrap(err, "ask for %s before the commit", piece->name);
+            if (entry.bytes != piece->bytes)
+                return err_set(err, ERR_CORRUPT, "the store holds %llu bytes of %s, %llu were sent",
+                               (unsigned long long)entry.bytes, piece->name,
+                               (unsigned long long)piece->bytes);
+        }
+    }
+    return 0;
+}
+
+static int commit(struct attempt *attempt, struct err *err)
+{
+    struct manifest *manifest = attempt->manifest;
+    char *key = site_manifest_key(attempt->site, manifest->lineage, manifest->id);
+    char *data = NULL;
+    int rc;
+
+    manifest->ended_ms = clock_wall_ms();
+    data = manifest_format(manifest);
+    rc = site_put(attempt->site, key, data, strlen(data), err);
+    if (rc < 0)
+        err_wrap(err, "commit %s", manifest->id);
+    free(data);
+    free(key);
+    return rc;
+}
+
+/* Removes the pieces that were committed; a store's sink took back its own unfinished one. */
+static int take_back(struct attempt *attempt)
+{
+    struct site *site = attempt->site;
+    const struct manifest *manifest = attempt->manifest;
+    struct err err = ERR_INIT;
+    int rc = 0;
+
+    for (size_t i = 0; i < manifest->object_count; i++) {
+        for (size_t j = 0; j < manifest->objects[i].piece_count; j++) {
+            char *key = site_data_key(site, manifest->lineage, manifest->id,
+                                      manifest->objects[i].pieces[j].name);
+
+            if (site->store->ops->remove(site->store, key, &err) < 0)
+                rc = -1;
+            free(key);
+        }
+    }
+    if (rc < 0)
+        log_warn("left to the next prune", LOG_TEXT("backup", manifest->id),
+                 LOG_TEXT("err", err.text));
+    return rc;
+}
+
+static int run_attempt(struct attempt *attempt, struct err *err)
+{
+    struct site *site = attempt->site;
+
+    if (site->system->snapshot_open(site->component, site->loop, attempt->deadline_mono_us,
+                                    &attempt->snapshot, err) < 0)
+        return -1;
+    if (site->system->snapshot_describe(attempt->snapshot, attempt->manifest, err) < 0)
+        return -1;
+    if (move_objects(attempt, err) < 0)
+        return -1;
+    site->system->snapshot_close(attempt->snapshot);
+    attempt->snapshot = NULL;
+    origin_describe(site, attempt->manifest);
+    return ask_for_pieces(attempt, err) < 0 ? -1 : commit(attempt, err);
+}
+
+/* A commit that failed may have succeeded in the store, its answer lost and the reading back as
+ * well. Only a manifest that is surely absent lets its data go. */
+static bool surely_not_committed(struct attempt *attempt)
+{
+    struct site *site = attempt->site;
+    struct store_entry entry;
+    struct err err = ERR_INIT;
+    char *key;
+    int rc;
+
+    if (attempt->manifest->lineage == NULL)
+        return true;
+    key = site_manifest_key(site, attempt->manifest->lineage, attempt->manifest->id);
+    rc = site->store->ops->stat(site->store, key, &entry, &err);
+    free(key);
+    return rc < 0 && err.kind == ERR_NOT_FOUND;
+}
+
+static int take_once(struct site *site, const struct pump_watcher *watcher,
+                     int64_t deadline_mono_us, struct manifest **manifest, struct err *err)
+{
+    struct attempt attempt = {
+        .site = site,
+        .watcher = watcher,
+        .deadline_mono_us = deadline_mono_us,
+        .manifest = manifest_new(),
+    };
+    struct record *record = NULL;
+    int rc;
+
+    attempt.manifest->started_ms = clock_wall_ms();
+    backup_id_make(attempt.manifest->started_ms, attempt.manifest->id);
+    fill_identity(attempt.manifest, site);
+    rc = record_open(site->options->state_path, site->component->name, attempt.manifest->id,
+                     "backup", &record, err);
+    if (rc == 0)
+        rc = run_attempt(&attempt, err);
+    if (rc == 0) {
+        record_finish(record);
+        origin_forget(site);
+        *manifest = attempt.manifest;
+        return 0;
+    }
+    cancel_grace(CANCEL_GRACE_MS);
+    site->system->snapshot_close(attempt.snapshot);
+    if (record != NULL && surely_not_committed(&attempt) && take_back(&attempt) == 0)
+        record_finish(record);
+    else
+        record_abandon(record);
+    manifest_free(attempt.manifest);
+    return -1;
+}
+
+int snapshot_take(struct site *site, const struct pump_watcher *watcher, struct manifest **manifest,
+                  struct err *err)
+{
+    int64_t deadline_mono_us = clock_mono_us() + site->component->deadline_ms * 1000;
+
+    for (uint64_t attempt = 1;; attempt++) {
+        if (take_once(site, watcher, deadline_mono_us, manifest, err) == 0)
+            return 0;
+        if (attempt >= site->component->attempts || !err_kind_may_retry(err->kind) ||
+            cancel_requested())
+            return -1;
+        log_warn("attempt failed, trying again", LOG_TEXT("component", site->component->name),
+                 LOG_NUMBER("attempt", attempt), LOG_TEXT("err", err->text));
+        err_clear(err);
+    }
+}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reading back, and the records of it (docs/FORMAT.md, verified/).
+#include "verify.h"
+
+#include "clock.h"
+#include "log.h"
+#include "mem.h"
+#include "progress.h"
+#include "text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define RECORD_MAX_BYTES ((size_t)16 << 20)
+
+int verify_backup(struct site *site, const struct manifest *manifest, json_t *findings,
+                  struct err *err)
+{
+    int64_t deadline_mono_us = clock_mono_us() + site->component->deadline_ms * 1000;
+
+    for (size_t i = 0; i < manifest->object_count; i++) {
+        const struct manifest_object *object = &manifest->objects[i];
+        struct progress progress;
+        struct sink *sink = NULL;
+        int rc;
+
+        if (site->system->prove(site->component, manifest, object->name, findings, &sink, err) < 0)
+            return err_wrap(err, "%s", object->name);
+        progress_init(&progress, object->name, false, object->plain_bytes);
+        rc = site_read_object(site, manifest, object, sink, deadline_mono_us, &progress.watcher,
+                              NULL, err);
+        progress_fini(&progress);
+        if (rc < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int verify_record(struct site *site, const struct manifest *manifest, const char *by,
+                  int64_t began_ms, const json_t *findings, struct err *err)
+{
+    int rc = -1;
+    int64_t now_ms = clock_wall_ms();
+    char when[CLOCK_TEXT_CAP], compact[CLOCK_TEXT_CAP + 1] = "-";
+    json_t *record = json_pack("{s:s, s:s, s:s, s:I, s:s, s:O?}", "backup", manifest->id, "time",
+                               clock_format(now_ms, when), "by", by, "duration_ms",
+                               (json_int_t)(now_ms - began_ms), "agent_version", LIFEBOAT_VERSION,
+                               "findings", findings);
+    char *text = record == NULL ? NULL : json_dumps(record, JSON_INDENT(2));
+    char *key;
+
+    clock_format_compact(now_ms, compact + 1);
+    key = site_record_key(site, "verified", manifest->lineage, manifest->id, compact);
+    if (text == NULL)
+        err_set(err, ERR_INTERNAL, "the record of %s cannot be written as JSON", manifest->id);
+    else
+        rc = site_put(site, key, text, strlen(text), err);
+    /* Two successes within one second are one. */
+    if (rc < 0 && err->kind == ERR_EXISTS) {
+        err_clear(err);
+        rc = 0;
+    }
+    free(key);
+    free(text);
+    json_decref(record);
+    return rc;
+}
+
+struct newest_records {
+    char **keys;
+    size_t count;
+};
+
+static int on_record(void *arg, const struct store_entry *entry, struct err *err)
+{
+    struct newest_records *records = arg;
+
+    (void)err;
+    records->keys = mem_realloc(records->keys, (records->count + 1) * sizeof *records->keys);
+    records->keys[records->count++] = mem_strdup(entry->key);
+    return 0;
+}
+
+/* The duration in a drill's record, else -1. */
+static int64_t drill_duration(struct site *site, const char *key)
+{
+    struct err err = ERR_INIT;
+    char *data = NULL;
+    size_t len = 0;
+    int64_t duration_ms = -1;
+    json_t *record = NULL;
+    const char *by;
+
+    if (site_get(site, key, RECORD_MAX_BYTES, &data, &len, &err) < 0)
+        return -1;
+    record = json_loadb(data, len, JSON_REJECT_DUPLICATES, NULL);
+    by = json_string_value(json_object_get(record, "by"));
+    if (by != NULL && strcmp(by, "drill") == 0)
+        duration_ms = json_integer_value(json_object_get(record, "duration_ms"));
+    json_decref(record);
+    free(data);
+    return duration_ms;
+}
+
+int64_t verify_last_drill_ms(struct site *site, const char *lineage)
+{
+    struct newest_records records = {.keys = NULL, .count = 0};
+    struct err err = ERR_INIT;
+    char *prefix = text_format("%s/%s/verified/", site->root, lineage);
+    int64_t duration_ms = -1;
+
+    if (site->store->ops->list(site->store, prefix, on_record, &records, &err) < 0)
+        log_debug("records cannot be listed", LOG_TEXT("err", err.text));
+    /* Newest backups first; a few are enough to look at before a restore. */
+    for (size_t i = records.count; i-- > 0 && duration_ms < 0 && records.count - i <= 16;)
+        duration_ms = drill_duration(site, records.keys[i]);
+    for (size_t i = 0; i < records.count; i++)
+        free(records.keys[i]);
+    free(records.keys);
+    free(prefix);
+    return duration_ms;
+}
