@@ -43,29 +43,44 @@ int64_t clock_mono_us(void)
     return ops->mono_us();
 }
 
-static struct tm broken_down(int64_t wall_ms)
+/* Rounds down, also before 1970: the milliseconds left over are never negative. */
+static struct tm broken_down(int64_t wall_ms, int *millis)
 {
-    time_t seconds = (time_t)(wall_ms / 1000);
     struct tm tm = {0};
+    time_t seconds;
 
+    *millis = (int)(wall_ms % 1000);
+    if (*millis < 0)
+        *millis += 1000;
+    seconds = (time_t)((wall_ms - *millis) / 1000);
     gmtime_r(&seconds, &tm);
     return tm;
 }
 
+/* Four digits at least, which %Y does not promise. */
+static size_t format_year(const struct tm *tm, char *buffer)
+{
+    return (size_t)snprintf(buffer, CLOCK_TEXT_CAP, "%04d", tm->tm_year + 1900);
+}
+
 const char *clock_format(int64_t wall_ms, char *buffer)
 {
-    struct tm tm = broken_down(wall_ms);
-    size_t len = strftime(buffer, CLOCK_TEXT_CAP, "%Y-%m-%dT%H:%M:%S", &tm);
+    int millis;
+    struct tm tm = broken_down(wall_ms, &millis);
+    size_t len = format_year(&tm, buffer);
 
-    snprintf(buffer + len, CLOCK_TEXT_CAP - len, ".%03dZ", (int)(wall_ms % 1000));
+    len += strftime(buffer + len, CLOCK_TEXT_CAP - len, "-%m-%dT%H:%M:%S", &tm);
+    snprintf(buffer + len, CLOCK_TEXT_CAP - len, ".%03dZ", millis);
     return buffer;
 }
 
 const char *clock_format_compact(int64_t wall_ms, char *buffer)
 {
-    struct tm tm = broken_down(wall_ms);
+    int millis;
+    struct tm tm = broken_down(wall_ms, &millis);
+    size_t len = format_year(&tm, buffer);
 
-    strftime(buffer, CLOCK_TEXT_CAP, "%Y%m%dT%H%M%SZ", &tm);
+    strftime(buffer + len, CLOCK_TEXT_CAP - len, "%m%dT%H%M%SZ", &tm);
     return buffer;
 }
 
@@ -118,10 +133,11 @@ int clock_parse(const char *string, int64_t *wall_ms)
     at = take_number_after(at, dash, 2, &tm.tm_mday);
     at = take_number_after(at, 'T', 2, &tm.tm_hour);
     at = take_number_after(at, colon, 2, &tm.tm_min);
-    if (at != NULL && (compact || *at == ':'))
+    if (at != NULL && (compact || *at == ':')) {
         at = take_number_after(at, colon, 2, &tm.tm_sec);
-    if (at != NULL && *at == '.')
-        at = take_number_after(at, '.', 3, &millis);
+        if (at != NULL && *at == '.')
+            at = take_number_after(at, '.', 3, &millis);
+    }
     at = take_char(at, 'Z');
     if (at == NULL || *at != '\0')
         return -1;

@@ -2,6 +2,8 @@
 // The table of error kinds, and the composing of their sentences.
 #include "err.h"
 
+#include "text.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
@@ -15,9 +17,9 @@ struct kind_row {
 };
 
 static const struct kind_row kinds[ERR_KIND_COUNT] = {
-    [ERR_NONE] = {.name = "NONE", .exit_status = 0, .retry = false, .hint = ""},
-#define ERR_KIND(name_, exit_status_, retry_, hint_)                                               \
-    [ERR_##name_] = {.name = #name_, .exit_status = exit_status_, .retry = retry_, .hint = hint_},
+    [ERR_NONE] = {.name = "none", .exit_status = 0, .retry = false, .hint = ""},
+#define ERR_KIND(kind_, name_, exit_status_, retry_, hint_)                                        \
+    [ERR_##kind_] = {.name = name_, .exit_status = exit_status_, .retry = retry_, .hint = hint_},
 #include "err.def"
 #undef ERR_KIND
 };
@@ -31,6 +33,7 @@ static void compose(struct err *err, const char *tail, const char *format, va_li
 
     if (used < sizeof text)
         snprintf(text + used, sizeof text - used, "%s", tail);
+    text_fix_utf8(text);
     memcpy(err->text, text, sizeof err->text);
     used = strlen(err->text);
     while (used > 0 && (err->text[used - 1] == '\n' || err->text[used - 1] == '\r'))

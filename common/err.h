@@ -10,7 +10,7 @@
 
 enum err_kind {
     ERR_NONE,
-#define ERR_KIND(name, exit_status, retry, hint) ERR_##name,
+#define ERR_KIND(kind, name, exit_status, retry, hint) ERR_##kind,
 #include "err.def"
 #undef ERR_KIND
     ERR_KIND_COUNT
@@ -18,7 +18,7 @@ enum err_kind {
 
 struct err {
     enum err_kind kind;
-    char text[1024]; /* cut at the end when too long; never ends in a newline */
+    char text[1024]; /* valid UTF-8; cut at the end when too long; never ends in a newline */
 };
 
 #define ERR_INIT                                                                                   \

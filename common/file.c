@@ -72,8 +72,10 @@ int file_read(const char *path, size_t max_bytes, char **data, size_t *len, stru
     int fd = open(path, O_RDONLY | O_CLOEXEC);
 
     if (fd < 0) {
-        err_set_errno(err, errno, "open");
-        if (errno == ENOENT)
+        int reason = errno;
+
+        err_set_errno(err, reason, "open");
+        if (reason == ENOENT)
             err->kind = ERR_NOT_FOUND;
         goto out;
     }
@@ -146,6 +148,20 @@ out:
     return rc;
 }
 
+/* One that is there is fine, if it is a folder. */
+static int make_folder(const char *path, struct err *err)
+{
+    struct stat stat_;
+
+    if (mkdir(path, 0700) == 0)
+        return 0;
+    if (errno != EEXIST)
+        return err_set_errno(err, errno, "make folder %s", path);
+    if (stat(path, &stat_) < 0 || !S_ISDIR(stat_.st_mode))
+        return err_set_errno(err, ENOTDIR, "make folder %s", path);
+    return 0;
+}
+
 int file_make_folders(const char *path, struct err *err)
 {
     int rc = 0;
@@ -157,8 +173,7 @@ int file_make_folders(const char *path, struct err *err)
         if (kept != '/' && kept != '\0')
             continue;
         *at = '\0';
-        if (mkdir(copy, 0700) < 0 && errno != EEXIST)
-            rc = err_set_errno(err, errno, "make folder %s", copy);
+        rc = make_folder(copy, err);
         *at = kept;
         if (kept == '\0')
             break;

@@ -7,7 +7,9 @@
 #include "mem.h"
 #include "text.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -36,16 +38,29 @@ void log_hide(const char *secret)
     secrets[secret_count++] = mem_strdup(secret);
 }
 
+/* Marks first and writes afterwards: secrets may overlap, or lie in one another. */
 void log_mask(char *text)
 {
-    for (size_t i = 0; i < secret_count; i++) {
-        size_t len = strlen(secrets[i]);
+    size_t len = strlen(text);
+    bool *hidden = mem_calloc(len + 1, sizeof *hidden);
+    size_t to = 0;
 
-        for (char *at = strstr(text, secrets[i]); at != NULL; at = strstr(at + 3, secrets[i])) {
-            memcpy(at, "***", 3);
-            memmove(at + 3, at + len, strlen(at + len) + 1);
+    for (size_t i = 0; i < secret_count; i++) {
+        size_t secret_len = strlen(secrets[i]);
+
+        for (char *at = strstr(text, secrets[i]); at != NULL; at = strstr(at + 1, secrets[i]))
+            memset(hidden + (at - text), true, secret_len);
+    }
+    for (size_t from = 0; from < len; from++) {
+        if (!hidden[from]) {
+            text[to++] = text[from];
+        } else if (from == 0 || !hidden[from - 1]) {
+            memcpy(text + to, "***", 3); /* no overtaking: a run is of at least four bytes */
+            to += 3;
         }
     }
+    text[to] = '\0';
+    free(hidden);
 }
 
 static void add_quoted(struct text *line, const char *value)
@@ -64,17 +79,23 @@ static void add_quoted(struct text *line, const char *value)
     text_add_char(line, '"');
 }
 
+/* Masks before it quotes: a secret with a quote or a newline in it looks different afterwards. */
 static void add_value(struct text *line, const char *value)
 {
-    bool plain = *value != '\0';
+    char *shown = mem_strdup(value);
+    bool plain;
 
-    for (const unsigned char *at = (const unsigned char *)value; *at != '\0'; at++)
+    log_mask(shown);
+    text_fix_utf8(shown);
+    plain = *shown != '\0';
+    for (const unsigned char *at = (const unsigned char *)shown; *at != '\0'; at++)
         if (*at <= 0x20 || *at == '"' || *at == '=' || *at == '\\' || *at == 0x7f)
             plain = false;
     if (plain && !as_json)
-        text_add(line, "%s", value);
+        text_add(line, "%s", shown);
     else
-        add_quoted(line, value);
+        add_quoted(line, shown);
+    free(shown);
 }
 
 static void add_field(struct text *line, const struct log_field *field)
@@ -86,6 +107,16 @@ static void add_field(struct text *line, const struct log_field *field)
         text_add(line, "%" PRId64, field->number);
     else
         add_value(line, field->text);
+}
+
+/* A log that cannot be written is no reason to stop a backup. */
+static void write_line(const char *line, size_t len)
+{
+    ssize_t n;
+
+    do
+        n = write(STDERR_FILENO, line, len);
+    while (n < 0 && errno == EINTR);
 }
 
 static void emit(enum log_level level, const char *message, const struct log_field *lists[2],
@@ -103,10 +134,7 @@ static void emit(enum log_level level, const char *message, const struct log_fie
         for (size_t i = 0; i < counts[list]; i++)
             add_field(&line, &lists[list][i]);
     text_add(&line, as_json ? "}\n" : "\n");
-    log_mask(line.data);
-    /* A log that cannot be written is no reason to stop a backup. */
-    if (write(STDERR_FILENO, line.data, strlen(line.data)) < 0)
-        least_level = LOG_ERROR;
+    write_line(line.data, line.len);
     text_fini(&line);
 }
 

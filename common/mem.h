@@ -13,6 +13,7 @@ void *mem_calloc(size_t count, size_t size);
 /* Never NULL. Grown bytes are not zeroed. */
 void *mem_realloc(void *old, size_t size);
 char *mem_strdup(const char *string);
+/* Exactly len bytes of string, whatever they are, and a terminator. */
 char *mem_strndup(const char *string, size_t len);
 
 struct pool;

@@ -22,13 +22,14 @@ enum option_type {
     OPT_DURATION, /* int64_t ms: "15m" */
     OPT_CHOICE,   /* int: index into choices */
     OPT_LIST,     /* struct option_list of texts */
-    OPT_NOT_YET,  /* refused with ERR_NOT_YET when present */
+    OPT_NOT_YET,  /* refused with ERR_NOT_YET when present; help says with what it comes */
 };
 
 enum {
     OPT_REQUIRED = 1 << 0,
-    OPT_SECRET = 1 << 1, /* OPT_TEXT only */
-    OPT_HIDDEN = 1 << 2, /* left out of the reference: for tests */
+    OPT_SECRET = 1 << 1,    /* OPT_TEXT only */
+    OPT_HIDDEN = 1 << 2,    /* left out of the reference: for tests */
+    OPT_MAY_EMPTY = 1 << 3, /* OPT_TEXT: "" counts as absent; elsewhere it is an error */
 };
 
 struct option_list {
@@ -44,9 +45,14 @@ struct option {
     const char *def;            /* as it would stand in the file; NULL: zero, false, NULL, empty */
     uint64_t min, max;          /* NUMBER, SIZE (bytes), DURATION (ms); max 0: no bounds */
     const char *const *choices; /* CHOICE: NULL at the end */
-    /* Optional, for OPT_TEXT and each item of OPT_LIST: what would be right, in err; 0 or -1. */
+    const char *const *not_yet; /* CHOICE, may be NULL: values that are refused with ERR_NOT_YET */
+    /* Optional, for OPT_TEXT and each item of OPT_LIST: 0, or -1 with the second half of a
+     * sentence in err, which follows the quoted value: "is not a name; use letters and digits". It
+     * must not repeat the value. */
     int (*check)(const char *value, struct err *err);
-    const char *help; /* a sentence; the reference prints it */
+    /* OPT_SECRET: registers what is secret in the value; NULL: log_hide of all of it. */
+    void (*hide)(const char *value);
+    const char *help; /* a sentence; the reference and "is required" print it */
 };
 
 #define OPTION_END                                                                                 \
@@ -55,32 +61,62 @@ struct option {
     }
 
 struct option_file;
-struct option_node; /* one YAML node of an open file */
+struct option_node; /* one YAML node of an open file; knows its line and the path of keys to it */
 
-/* Reads and parses a file of at most 1 MiB. The nodes live as long as the file. */
+enum option_kind { OPTION_SCALAR, OPTION_LIST, OPTION_MAPPING };
+
+/* Reads and parses a file of at most 1 MiB. The nodes live as long as the file. Refused: anchors,
+ * aliases and tags, keys given twice, several documents, anything but UTF-8. ERR_CONFIG. */
 int option_file_open(const char *path, struct option_file **file, struct err *err);
+/* The same of bytes in memory, copied; name stands for the file in errors. */
+int option_file_parse(const char *name, const char *data, size_t len, struct option_file **file,
+                      struct err *err);
 /* NULL is allowed. */
 void option_file_close(struct option_file *file);
 const struct option_node *option_file_root(const struct option_file *file);
 
-/* The child under key, NULL when absent. node must be a mapping, else ERR_CONFIG. */
-int option_node_child(const struct option_node *node, const char *key,
-                      const struct option_node **child, struct err *err);
-/* Items of a sequence, one by one from 0; *item NULL past the end. */
-int option_node_item(const struct option_node *node, size_t index, const struct option_node **item,
+enum option_kind option_node_kind(const struct option_node *node);
+/* How many items a list has, or keys a mapping. */
+size_t option_node_count(const struct option_node *node);
+/* Item of a list, or value of a mapping; index below the count. */
+const struct option_node *option_node_item(const struct option_node *node, size_t index);
+/* The key of a mapping's value; lent. */
+const char *option_node_key(const struct option_node *node);
+/* Line in the file, from 1. */
+size_t option_node_line(const struct option_node *node);
+/* The child under key, NULL when absent or when node is no mapping. */
+const struct option_node *option_node_child(const struct option_node *node, const char *key);
+/* The same, but an absent one is an empty mapping that stands at node's line. Never NULL. */
+const struct option_node *option_node_section(const struct option_node *node, const char *key);
+/* The scalar with ${VAR} replaced, at most 64 KiB; free() it. remedy is what else than exporting
+ * could help when a variable is missing: "use password_file". */
+int option_node_text(const struct option_node *node, const char *remedy, char **text,
                      struct err *err);
-/* ERR_CONFIG "FILE:LINE: KEY: what": for errors that no row can know. key may be NULL. */
+/* "FILE:LINE: PATH.KEY: what": for errors that no row can know. key names a child, present or not;
+ * NULL: the node itself. Returns -1. */
 int option_node_fail(const struct option_node *node, const char *key, struct err *err,
-                     const char *format, ...) __attribute__((format(printf, 4, 5)));
+                     enum err_kind kind, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
 
-/* Reads the mapping node into base by the rows. Keys of neither rows nor also[] (NULL-ended, may
- * be NULL) are an error that names the nearest known key. A NULL node stands for an empty mapping.
- * path is what stands before the key in errors: "components[0].postgres". */
-int option_read(const struct option_node *node, const char *path, const struct option *rows,
-                const char *const *also, void *base, struct err *err);
+/* Puts value in double quotes, cut when long, without control characters, and without the user
+ * part of a URL: for errors. buffer of OPTION_QUOTE_CAP bytes; returns it. */
+#define OPTION_QUOTE_CAP 96
+const char *option_quote(const char *value, char *buffer);
+
+/* The one of names (NULL-ended) that few edits make of to; NULL when none is near. Lent. */
+const char *option_nearest(const char *to, const char *const *names);
+
+/* As also[]: this reading does not mind other keys (another one of the same node does). */
+extern const char *const option_any_key[];
+
+/* Reads the mapping node into base, which must be zeroed, by the rows. Keys of neither rows nor
+ * also[] (NULL-ended, may be NULL) are an error that names the nearest known key. On failure base
+ * may be filled in part; option_free is right either way. */
+int option_read(const struct option_node *node, const struct option *rows, const char *const *also,
+                void *base, struct err *err);
 /* Frees what option_read allocated in base, for the same rows. */
 void option_free(const struct option *rows, void *base);
 
 struct text;
-/* Appends one Markdown table row per visible option. */
+/* Appends a Markdown table with one row per visible option. */
 void option_describe(const struct option *rows, struct text *markdown);

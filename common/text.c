@@ -33,7 +33,7 @@ void text_add_char(struct text *text, char c)
     text_add_bytes(text, &c, 1);
 }
 
-static void add_v(struct text *text, const char *format, va_list args)
+void text_add_v(struct text *text, const char *format, va_list args)
 {
     va_list again;
     int len;
@@ -53,7 +53,7 @@ void text_add(struct text *text, const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    add_v(text, format, args);
+    text_add_v(text, format, args);
     va_end(args);
 }
 
@@ -89,9 +89,45 @@ char *text_format(const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    add_v(&text, format, args);
+    text_add_v(&text, format, args);
     va_end(args);
     return text_take(&text);
+}
+
+/* Length of the character at at by RFC 3629 (no surrogates, no overlong forms), or 0. */
+static size_t utf8_len(const unsigned char *at)
+{
+    static const struct {
+        unsigned char lead_from, lead_to, next_from, next_to;
+        size_t len;
+    } forms[] = {
+        {0x01, 0x7f, 0x00, 0xff, 1}, {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
+        {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
+        {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
+    };
+
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+        if (at[0] < forms[i].lead_from || at[0] > forms[i].lead_to)
+            continue;
+        if (forms[i].len > 1 && (at[1] < forms[i].next_from || at[1] > forms[i].next_to))
+            return 0;
+        for (size_t j = 2; j < forms[i].len; j++)
+            if (at[j] < 0x80 || at[j] > 0xbf)
+                return 0;
+        return forms[i].len;
+    }
+    return 0;
+}
+
+void text_fix_utf8(char *string)
+{
+    for (unsigned char *at = (unsigned char *)string; *at != '\0';) {
+        size_t len = utf8_len(at);
+
+        if (len == 0)
+            *at = '?';
+        at += len == 0 ? 1 : len;
+    }
 }
 
 bool text_starts_with(const char *string, const char *prefix)
@@ -212,7 +248,7 @@ const char *text_show_duration(int64_t ms, char *buffer, size_t cap)
 {
     int64_t s = ms / 1000;
 
-    if (ms < 60000)
+    if (ms < 59950)
         snprintf(buffer, cap, "%.1f s", (double)ms / 1000);
     else if (s < 3600)
         snprintf(buffer, cap, "%" PRId64 " min %" PRId64 " s", s / 60, s % 60);

@@ -19,6 +19,8 @@ struct text {
     }
 
 void text_add(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void text_add_v(struct text *text, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
 void text_add_bytes(struct text *text, const void *data, size_t len);
 void text_add_char(struct text *text, char c);
 void text_clear(struct text *text);
@@ -30,6 +32,10 @@ char *text_take(struct text *text);
 
 /* A new string; free() it. */
 char *text_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Puts '?' for every byte that is no part of valid UTF-8, in place: for what others wrote, before
+ * it goes into JSON. */
+void text_fix_utf8(char *string);
 
 bool text_starts_with(const char *string, const char *prefix);
 bool text_ends_with(const char *string, const char *suffix);
