@@ -4,25 +4,14 @@
 #pragma once
 
 #include "err.h"
+#include "invocation.h"
 #include "options.h"
 #include "site.h"
 
 #include <jansson.h>
-#include <stdbool.h>
 #include <stddef.h>
 
 struct ev_loop;
-
-struct invocation {
-    const char *command;
-    const char *config_path;
-    const char *store; /* --store */
-    const char *from;  /* --from */
-    const char *to;    /* --to */
-    bool json, all, yes, dry_run, grants, globals, leave_replication, drop_old;
-    char **targets; /* "COMPONENT[@BACKUP]" */
-    size_t target_count;
-};
 
 struct job {
     const struct invocation *in;

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+// restore: says what is at stake, asks where a person sits at the terminal, and restores.
+#include "restore.h"
+
+#include "cancel.h"
+#include "clock.h"
+#include "commands.h"
+#include "job.h"
+#include "log.h"
+#include "origin.h"
+#include "text.h"
+#include "verify.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct question {
+    const struct job *job;
+    const struct target *target;
+    const struct manifest *manifest;
+};
+
+/* "recovery point 02:45:00Z, you lose 13 min 22 s; the last drill took 19 min" */
+static char *what_is_lost(const struct question *question)
+{
+    const struct manifest *manifest = question->manifest;
+    int64_t age_ms = clock_wall_ms() - manifest->recovery_point_ms;
+    int64_t drill_ms = verify_last_drill_ms(question->target->site, manifest->lineage);
+    struct text text = TEXT_INIT;
+    char when[CLOCK_TEXT_CAP], shown[24];
+
+    text_add(&text, "recovery point %s, you lose %s",
+             clock_format(manifest->recovery_point_ms, when),
+             text_show_duration(age_ms < 0 ? 0 : age_ms, shown, sizeof shown));
+    if (drill_ms < 0)
+        text_add(&text, "; no drill has proven a backup yet");
+    else
+        text_add(&text, "; the last drill took %s",
+                 text_show_duration(drill_ms, shown, sizeof shown));
+    return text_take(&text);
+}
+
+/* A line from the terminal; a wish to stop ends the waiting. */
+static int read_answer(char *answer, size_t cap, struct err *err)
+{
+    struct pollfd wait[2] = {{.fd = STDIN_FILENO, .events = POLLIN},
+                             {.fd = cancel_fd(), .events = POLLIN}};
+
+    while (poll(wait, 2, -1) < 0 && errno == EINTR)
+        continue;
+    if (cancel_check(err) < 0)
+        return -1;
+    if (fgets(answer, (int)cap, stdin) == NULL)
+        answer[0] = '\0';
+    return 0;
+}
+
+static int ask(void *arg, const char *stake, struct err *err)
+{
+    const struct question *question = arg;
+    char *lost = what_is_lost(question);
+    char answer[16] = "";
+    int rc = 0;
+
+    fprintf(stderr, "%s@%s %s; %s\n", question->target->component->name, question->manifest->id,
+            stake, lost);
+    free(lost);
+    if (question->job->in->yes)
+        return 0;
+    if (isatty(STDIN_FILENO) != 1 || isatty(STDERR_FILENO) != 1)
+        return err_set(err, ERR_USAGE,
+                       "restore asks before it acts, and nobody is at a terminal "
+                       "here; give --yes");
+    fprintf(stderr, "type yes to go on: ");
+    rc = read_answer(answer, sizeof answer, err);
+    if (rc == 0 && strcmp(answer, "yes\n") != 0)
+        rc = err_set(err, ERR_REFUSED, "not confirmed, nothing was changed");
+    return rc;
+}
+
+static void tell(const struct job *job, const struct target *target,
+                 const struct manifest *manifest, int64_t took_ms, json_t *findings)
+{
+    const char *database = json_string_value(json_object_get(findings, "database"));
+    const char *old = json_string_value(json_object_get(findings, "old"));
+    char took[24];
+
+    log_info("restored", LOG_TEXT("component", target->component->name),
+             LOG_TEXT("backup", manifest->id), LOG_TEXT("database", database), LOG_TEXT("old", old),
+             LOG_NUMBER("duration_ms", took_ms));
+    if (!job->in->json) {
+        printf("%s@%s restored into %s in %s: every row and object compared\n",
+               target->component->name, manifest->id, database == NULL ? "its place" : database,
+               text_show_duration(took_ms, took, sizeof took));
+        if (old != NULL)
+            printf("the data that was there is kept as %s\n", old);
+    }
+    job_report(job, target,
+               json_pack("{s:s, s:I, s:O}", "backup", manifest->id, "duration_ms",
+                         (json_int_t)took_ms, "findings", findings));
+}
+
+static int restore(struct job *job, const struct target *target, struct err *err)
+{
+    struct manifest *manifest = NULL;
+    json_t *findings = json_object();
+    int64_t began_ms = clock_wall_ms();
+    int rc = job_choose(target, &manifest, err);
+
+    if (rc == 0) {
+        struct question question = {.job = job, .target = target, .manifest = manifest};
+        const struct restore_wish wish = {
+            .to = job->in->to,
+            .globals = job->in->globals,
+            .leave_replication = job->in->leave_replication,
+            .drop_old = job->in->drop_old,
+            .ask = ask,
+            .arg = &question,
+        };
+
+        rc = restore_run(target->site, manifest, &wish, findings, err);
+    }
+    if (rc == 0) {
+        if (job->in->to == NULL)
+            origin_remember(target->site, manifest->lineage, manifest->id);
+        tell(job, target, manifest, clock_wall_ms() - began_ms, findings);
+    }
+    json_decref(findings);
+    manifest_free(manifest);
+    return rc;
+}
+
+int cmd_restore(struct job *job)
+{
+    struct err err = ERR_INIT;
+
+    if (job->in->to == NULL || !job->in->drop_old)
+        return job_only(job, restore);
+    err_set(&err, ERR_USAGE, "--to replaces nothing, so there is nothing for --drop-old");
+    log_err("restore failed", &err, NULL, 0);
+    return err_kind_exit_status(err.kind);
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// show: one backup in full. With --json the manifest as it is stored.
+#include "clock.h"
+#include "commands.h"
+#include "job.h"
+#include "progress.h"
+#include "text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void print_object(const struct manifest_object *object)
+{
+    char plain[24], stored[24];
+    uint64_t stored_bytes = 0;
+
+    for (size_t i = 0; i < object->piece_count; i++)
+        stored_bytes += object->pieces[i].bytes;
+    printf("  %s: %s, %s, %s stored (%s)\n", object->name, object->format,
+           text_show_bytes(object->plain_bytes, plain, sizeof plain),
+           text_show_bytes(stored_bytes, stored, sizeof stored), object->codec);
+    for (size_t i = 0; i < object->piece_count; i++)
+        printf("    %s  %s\n", object->pieces[i].sha256, object->pieces[i].name);
+}
+
+static void print_manifest(const struct manifest *manifest)
+{
+    char when[CLOCK_TEXT_CAP], took[24], shares[64];
+    char *facts = json_dumps(manifest->facts, JSON_INDENT(2));
+
+    printf("backup          %s\n", manifest->id);
+    printf("component       %s (%s %s) in %s/%s\n", manifest->component, manifest->system,
+           manifest->system_version, manifest->cluster, manifest->namespace_);
+    printf("lineage         %s\n", manifest->lineage);
+    printf("recovery point  %s\n", clock_format(manifest->recovery_point_ms, when));
+    printf("committed       %s\n", clock_format(manifest->ended_ms, when));
+    printf("took            %s (%s)\n",
+           text_show_duration(manifest->ended_ms - manifest->started_ms, took, sizeof took),
+           progress_shares((int64_t)manifest->source_ms, (int64_t)manifest->store_ms,
+                           (int64_t)manifest->lifeboat_ms, shares));
+    if (manifest->restored_from_backup != NULL)
+        printf("restored from   %s of %s\n", manifest->restored_from_backup,
+               manifest->restored_from_lineage);
+    printf("objects\n");
+    for (size_t i = 0; i < manifest->object_count; i++)
+        print_object(&manifest->objects[i]);
+    printf("facts\n%s\n", facts == NULL ? "{}" : facts);
+    free(facts);
+}
+
+static int show(struct job *job, const struct target *target, struct err *err)
+{
+    struct manifest *manifest = NULL;
+    char *text;
+
+    if (job_choose(target, &manifest, err) < 0)
+        return -1;
+    if (job->in->json) {
+        text = manifest_format(manifest);
+        job_report(job, target, json_pack("{s:o}", "manifest", json_loads(text, 0, NULL)));
+        free(text);
+    } else {
+        print_manifest(manifest);
+    }
+    manifest_free(manifest);
+    return 0;
+}
+
+int cmd_show(struct job *job)
+{
+    return job_only(job, show);
+}

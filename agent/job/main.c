@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// lifeboat-job: one job in the foreground, for lifeboat-agent. Logs go to standard error, results
+// to standard output.
+#include "cancel.h"
+#include "commands.h"
+#include "job.h"
+#include "log.h"
+
+#include <curl/curl.h>
+#include <ev.h>
+#include <locale.h>
+#include <unistd.h>
+
+static int fail(const struct err *err)
+{
+    log_err("lifeboat-agent failed", err, NULL, 0);
+    return err_kind_exit_status(err->kind);
+}
+
+int main(int argc, char **argv)
+{
+    struct err err = ERR_INIT;
+    struct invocation in;
+    const struct command *command = NULL;
+    struct job job = {.in = &in};
+    int status;
+
+    setlocale(LC_CTYPE, "C.UTF-8");
+    cancel_install();
+    if (command_line_read(argc, argv, &command, &in, &err) < 0)
+        return fail(&err);
+    if (command == NULL)
+        return 0;
+    if (agent_options_load(in.config_path, &job.options, &err) < 0)
+        return fail(&err);
+    /* A person at a terminal has the progress line and the results. */
+    log_setup(isatty(STDERR_FILENO) == 1 && job.options->log_level == LOG_INFO
+                  ? LOG_WARN
+                  : (enum log_level)job.options->log_level,
+              job.options->log_json);
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    /* Not the default loop: that one would reap the children of the systems. */
+    job.loop = ev_loop_new(EVFLAG_AUTO);
+    status = command->run(&job);
+    ev_loop_destroy(job.loop);
+    curl_global_cleanup();
+    agent_options_free(job.options);
+    return status;
+}

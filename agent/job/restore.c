@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// The order of a restore: everything that can be known first, then the question, then the bytes,
+// then the proof, and the swap last. Whatever fails before, the system takes back.
+#include "restore.h"
+
+#include "cancel.h"
+#include "clock.h"
+#include "mem.h"
+#include "progress.h"
+#include "pump.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct restoring {
+    struct site *site;
+    const struct manifest *manifest;
+    void *restore; /* of the system */
+    int64_t deadline_mono_us;
+    json_t *findings;
+    struct pump_status sum;
+};
+
+static int move_object(struct restoring *restoring, const struct manifest_object *object,
+                       struct err *err)
+{
+    struct site *site = restoring->site;
+    struct sink *sink = NULL;
+    struct progress progress;
+    struct pump_status status = {.source_bytes = 0};
+    int rc;
+
+    if (site->system->restore_sink(restoring->restore, object->name, &sink, err) < 0)
+        return err_wrap(err, "%s", object->name);
+    if (sink == NULL)
+        return 0;
+    progress_init(&progress, object->name, false, object->plain_bytes);
+    rc = site_read_object(site, restoring->manifest, object, sink, restoring->deadline_mono_us,
+                          &progress.watcher, &status, err);
+    progress_fini(&progress);
+    restoring->sum.source_us += status.source_us;
+    restoring->sum.stages_us += status.stages_us;
+    restoring->sum.sink_us += status.sink_us;
+    return rc;
+}
+
+static int ask(struct restoring *restoring, const struct restore_wish *wish, struct err *err)
+{
+    char *stake;
+    int rc;
+
+    if (wish->ask == NULL)
+        return 0;
+    stake = restoring->site->system->restore_stake(restoring->restore);
+    rc = wish->ask(wish->arg, stake, err);
+    free(stake);
+    return rc;
+}
+
+static int run(struct restoring *restoring, const struct restore_wish *wish, struct err *err)
+{
+    const struct system_ops *system = restoring->site->system;
+    const struct manifest *manifest = restoring->manifest;
+    int64_t moved_us;
+
+    if (ask(restoring, wish, err) < 0 || system->restore_begin(restoring->restore, err) < 0)
+        return -1;
+    moved_us = clock_mono_us();
+    for (size_t i = 0; i < manifest->object_count; i++)
+        if (move_object(restoring, &manifest->objects[i], err) < 0)
+            return -1;
+    moved_us = clock_mono_us() - moved_us;
+    if (system->restore_finish(restoring->restore, restoring->findings, err) < 0)
+        return -1;
+    json_object_set_new(restoring->findings, "transfer",
+                        json_pack("{s:I, s:I, s:I, s:I}", "total_ms", (json_int_t)(moved_us / 1000),
+                                  "store_ms", (json_int_t)(restoring->sum.source_us / 1000),
+                                  "lifeboat_ms", (json_int_t)(restoring->sum.stages_us / 1000),
+                                  "database_ms", (json_int_t)(restoring->sum.sink_us / 1000)));
+    return 0;
+}
+
+int restore_run(struct site *site, const struct manifest *manifest, const struct restore_wish *wish,
+                json_t *findings, struct err *err)
+{
+    struct restoring restoring = {
+        .site = site,
+        .manifest = manifest,
+        .deadline_mono_us = clock_mono_us() + site->component->deadline_ms * 1000,
+        .findings = findings,
+    };
+    const struct restore_request request = {
+        .component = site->component,
+        .manifest = manifest,
+        .to = wish->to,
+        .scratch = wish->scratch,
+        .globals = wish->globals,
+        .leave_replication = wish->leave_replication,
+        .drop_old = wish->drop_old,
+        .deadline_mono_us = restoring.deadline_mono_us,
+    };
+    int rc = -1;
+
+    if (strcmp(manifest->system, site->system->name) != 0)
+        return err_set(err, ERR_REFUSED, "backup %s is of %s, component %s is of %s", manifest->id,
+                       manifest->system, site->component->name, site->system->name);
+    if (site->system->restore_open(&request, site->loop, &restoring.restore, err) == 0)
+        rc = run(&restoring, wish, err);
+    if (rc < 0)
+        cancel_grace(CANCEL_GRACE_MS);
+    site->system->restore_close(restoring.restore);
+    return rc;
+}

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// A restore or a drill: the objects of a backup into a place of the system's, proven there, and for
+// a restore put in the place of what is live.
+#pragma once
+
+#include "site.h"
+
+#include <jansson.h>
+
+struct restore_wish {
+    const char *to; /* NULL: replace what is live */
+    bool scratch, globals, leave_replication, drop_old;
+    /* Shows the stake and answers whether to go on; NULL: go on. Returns 0, or -1 with err. */
+    int (*ask)(void *arg, const char *stake, struct err *err);
+    void *arg;
+};
+
+/* findings: what was counted and done, an object (lent). */
+int restore_run(struct site *site, const struct manifest *manifest, const struct restore_wish *wish,
+                json_t *findings, struct err *err);
