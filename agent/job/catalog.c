@@ -3,6 +3,7 @@
 // and kept as a backup without a description, so that nothing takes its data for an orphan.
 #include "catalog.h"
 
+#include "cache.h"
 #include "clock.h"
 #include "log.h"
 #include "mem.h"
@@ -148,7 +149,7 @@ static void strip(struct manifest *manifest)
 static int read_manifest(struct site *site, struct catalog *catalog, struct backup *backup,
                          struct err *err)
 {
-    if (site_get_manifest(site, backup->lineage, backup->id, &backup->manifest, err) == 0) {
+    if (cache_get_manifest(site, backup->lineage, backup->id, &backup->manifest, err) == 0) {
         backup->plain_bytes = manifest_plain_bytes(backup->manifest);
         backup->stored_bytes = manifest_stored_bytes(backup->manifest);
         strip(backup->manifest);

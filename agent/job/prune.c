@@ -4,6 +4,7 @@
 // owner is provably dead, and the next one ends its work.
 #include "prune.h"
 
+#include "cache.h"
 #include "clock.h"
 #include "log.h"
 #include "mem.h"
@@ -117,8 +118,10 @@ static int remove_backup(struct site *site, const struct catalog *catalog,
         return -1;
     key = site_manifest_key(site, backup->lineage, backup->id);
     rc = remove_key(site, key, err);
-    if (rc == 0)
+    if (rc == 0) {
+        cache_forget(site, backup->lineage, backup->id);
         rc = remove_files(site, catalog, backup, err);
+    }
     if (rc == 0)
         record_finish(record);
     else
