@@ -7,7 +7,7 @@
 #include "postgres_options.h"
 #include "store_options.h"
 
-enum run_on { RUN_ON_PRIMARY, RUN_ON_REPLICA, RUN_ON_ANY };
+enum run_on { RUN_ON_PRIMARY, RUN_ON_REPLICA };
 enum codec { CODEC_NONE, CODEC_GZIP, CODEC_ZSTD };
 
 struct identity_options {
@@ -24,9 +24,9 @@ struct retention_options {
 };
 
 struct component_options {
-    char *name; /* as identity; unique */
-    int system; /* index into system_names; only postgres so far */
-    int run_on;
+    char *name;                    /* as identity; unique */
+    int system;                    /* index into system_names; only postgres so far */
+    int run_on;                    /* enum run_on */
     struct option_list assertions; /* SQL, each must give one row with true */
     struct option_list stores;     /* names; exactly one so far */
     char *compress;                /* as written: "zstd:1" */
@@ -57,13 +57,18 @@ struct agent_options {
 
 /* Reads the file; on failure *options is untouched and err names file, line, key and remedy. */
 int agent_options_load(const char *path, struct agent_options **options, struct err *err);
+/* The same of bytes in memory; name stands for the file in errors. */
+int agent_options_parse(const char *name, const char *data, size_t len,
+                        struct agent_options **options, struct err *err);
 /* NULL is allowed. */
 void agent_options_free(struct agent_options *options);
 /* NULL when there is none of that name. Lent. */
 const struct component_options *agent_options_component(const struct agent_options *options,
                                                         const char *name);
 
-/* "zstd:3", "zstd", "gzip:6", "none". Levels that break the memory promise are refused. */
+/* "zstd:1", "zstd" (level 1), "gzip:6", "gzip" (level 6), "none". Levels that break the memory
+ * promise are refused. The error is the second half of a sentence, as an option's check wants it.
+ */
 int codec_parse(const char *compress, enum codec *codec, int *level, struct err *err);
 
 struct text;

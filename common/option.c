@@ -16,6 +16,26 @@
 
 const char *const option_any_key[] = {NULL};
 
+int option_check_name(const char *value, struct err *err)
+{
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    size_t len = strlen(value);
+
+    if (len == 0 || len > 63 || strspn(value, allowed) != len || strcmp(value, ".") == 0 ||
+        strcmp(value, "..") == 0)
+        return err_set(err, ERR_CONFIG,
+                       "is not a name; use 1 to 63 letters, digits, '.', '_' and '-'");
+    return 0;
+}
+
+int option_check_absolute(const char *value, struct err *err)
+{
+    if (*value != '/')
+        return err_set(err, ERR_CONFIG, "is not an absolute path; begin it with /");
+    return 0;
+}
+
 /* Where a value comes from, for errors, and where it goes. */
 struct slot {
     const struct option_node *node; /* the mapping */
@@ -207,6 +227,8 @@ static int check_text(const struct slot *slot, const struct option_node *where, 
 
     if (secret)
         (slot->row->hide == NULL ? log_hide : slot->row->hide)(value);
+    if (*value == '\0' && (slot->row->flags & OPT_MAY_EMPTY) != 0)
+        return 0;
     if (*value == '\0')
         return option_node_fail(where, key, slot->err, ERR_CONFIG,
                                 "is empty; give a value, or remove the key");

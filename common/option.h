@@ -103,6 +103,11 @@ int option_node_fail(const struct option_node *node, const char *key, struct err
 #define OPTION_QUOTE_CAP 96
 const char *option_quote(const char *value, char *buffer);
 
+/* Ready checks for rows: a name that may stand in a key of a store (letters, digits, '.', '_', '-';
+ * at most 63; not "." or ".."); a path that begins with a slash. */
+int option_check_name(const char *value, struct err *err);
+int option_check_absolute(const char *value, struct err *err);
+
 /* The one of names (NULL-ended) that few edits make of to; NULL when none is near. Lent. */
 const char *option_nearest(const char *to, const char *const *names);
 
