@@ -113,7 +113,9 @@ static int unknown_key(const struct option_node *node, const struct option *rows
     struct text known = TEXT_INIT;
 
     for (const struct option *row = rows; row->key != NULL; row++)
-        if ((row->flags & OPT_HIDDEN) == 0 && row->type != OPT_NOT_YET)
+        if (row->type == OPT_NOT_YET)
+            consider(&nearest, row->key);
+        else if ((row->flags & OPT_HIDDEN) == 0)
             add_known(&known, &nearest, row->key);
     for (; also != NULL && *also != NULL; also++)
         add_known(&known, &nearest, *also);

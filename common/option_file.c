@@ -294,8 +294,10 @@ int option_file_open(const char *path, struct option_file **file, struct err *er
     int rc;
 
     if (file_read(path, MAX_FILE_BYTES, &data, &len, err) < 0) {
-        err->kind = ERR_CONFIG; /* whatever it is, the command line or the file must change */
-        return -1;
+        struct err why = *err;
+
+        /* Whatever it is, the command line or the file must change. */
+        return err_set(err, ERR_CONFIG, "%s; -c names the configuration file", why.text);
     }
     rc = option_file_parse(path, data, len, file, err);
     free(data);

@@ -246,7 +246,7 @@ const char *text_show_bytes(uint64_t bytes, char *buffer, size_t cap)
 
 const char *text_show_duration(int64_t ms, char *buffer, size_t cap)
 {
-    int64_t s = ms / 1000;
+    int64_t s = ms / 1000 + (ms % 1000 >= 500); /* 59.96 s are a minute */
 
     if (ms < 59950)
         snprintf(buffer, cap, "%.1f s", (double)ms / 1000);
