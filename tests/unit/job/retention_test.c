@@ -26,7 +26,7 @@ struct row {
     uint64_t sizes[MAX_ROW];
     const char *marks;
     const char *kept;
-    int held; /* index + 1 of the backup that shrank, 0 for no hold */
+    size_t held; /* index + 1 of the backup that shrank, 0 for no hold */
     uint64_t usual_bytes;
 };
 
@@ -210,6 +210,7 @@ static void check_row(const struct row *row)
     struct retention_hold hold = {.held = true, .id = "stale"};
     static const char *const ids[MAX_ROW] = {"b0", "b1", "b2", "b3", "b4", "b5"};
     char kept[MAX_ROW + 1] = "";
+    size_t shrunk = 0;
 
     for (size_t i = 0; i < row->count; i++) {
         char mark = row->marks == NULL ? '.' : row->marks[i];
@@ -226,18 +227,16 @@ static void check_row(const struct row *row)
     for (size_t i = 0; i < row->count; i++) {
         kept[i] = backups[i].keep ? 'K' : '-';
         assert_non_null(backups[i].reason);
+        if (hold.id == ids[i]) {
+            shrunk = i + 1;
+            assert_true(hold.bytes == row->sizes[i]);
+        }
     }
     if (strcmp(kept, row->kept) != 0)
         fail_msg("%s: kept %s, not %s", row->name, kept, row->kept);
-    if (hold.held != (row->held != 0))
-        fail_msg("%s: held %d", row->name, hold.held);
-    if (!hold.held) {
-        assert_null(hold.id);
-        return;
-    }
-    if (hold.id != ids[row->held - 1] || hold.usual_bytes != row->usual_bytes ||
-        hold.bytes != row->sizes[row->held - 1])
-        fail_msg("%s: held by %s", row->name, hold.id);
+    if (hold.held != (row->held != 0) || shrunk != row->held)
+        fail_msg("%s: held %d by %zu", row->name, hold.held, shrunk);
+    assert_true(hold.usual_bytes == row->usual_bytes);
 }
 
 static void test_rows(void **state)
