@@ -17,8 +17,8 @@ tracked() {
 
 mapfile -t c_files < <(tracked '*.c' '*.h')
 mapfile -t programs < <(tracked 'common/*.[ch]' 'agent/*.[ch]')
-mapfile -t scripts < <(tracked '*.sh' '.ci/*')
-mapfile -t licensed < <(tracked '*.c' '*.h' '*.def' '*.sh' '*.py' '*.txt' '*.yaml' '.ci/*' .clang-format .clang-tidy)
+mapfile -t scripts < <(tracked '*.sh' .ci/run)
+mapfile -t licensed < <(tracked '*.c' '*.h' '*.def' '*.sh' '*.py' '*.txt' '*.yaml' .ci/run .clang-format .clang-tidy)
 if [ ${#c_files[@]} -eq 0 ]; then
     echo "lint: git lists no sources here" >&2
     exit 2
