@@ -86,14 +86,20 @@ class DateSkew:
 
 
 class Hold:
-    """Waits, after the request was read, until release(); then goes on as if nothing had been. reached is set when
-    a request waits."""
+    """Waits, after the request was read, until release(); then goes on as if nothing had been, or after drop() resets
+    the connection instead. reached is set when a request waits."""
 
     def __init__(self) -> None:
         self.reached, self._released = threading.Event(), threading.Event()
+        self.dropped = False
 
     def release(self) -> None:
         self._released.set()
+
+    def drop(self) -> None:
+        """The request is lost."""
+        self.dropped = True
+        self.release()
 
     def wait(self) -> None:
         self.reached.set()
@@ -265,6 +271,16 @@ class S3Stub:
 
     def count(self, operation: str = "*", key: str = "") -> int:
         return len(self.seen(operation, key))
+
+    def put(self, key: str, data: bytes) -> None:
+        """An object from another client, over whatever is there."""
+        with self.lock:
+            self._do_PutObject(Request("PutObject", "PUT", key, {}, {}, data))
+
+    def begin_upload(self, key: str) -> None:
+        """An upload that another client began."""
+        with self.lock:
+            self._do_CreateMultipartUpload(Request("CreateMultipartUpload", "POST", key, {}, {}))
 
     # -- for the handler
 
@@ -568,6 +584,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             request.body = self._read()
             if isinstance(action, Hold):
                 action.wait()
+                if action.dropped:
+                    raise _Cut(reset=True)
             if isinstance(action, Status) or (isinstance(action, Reset) and action.when == "after"):
                 if action.carried_out:
                     self.server.stub.carry_out(request)

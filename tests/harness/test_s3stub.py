@@ -127,3 +127,28 @@ def test_hold(stub, client):
     hold.release()
     worker.join(10)
     assert client.get("k") == b"d"
+
+
+def test_held_and_dropped(stub, client):
+    hold = stub.fail("PutObject", Hold()).action
+    failures = []
+
+    def put():
+        try:
+            client.put("k", b"d")
+        except (ConnectionError, http.client.HTTPException) as error:
+            failures.append(error)
+
+    worker = threading.Thread(target=put)
+    worker.start()
+    assert hold.reached.wait(10)
+    hold.drop()
+    worker.join(10)
+    assert failures and client.head("k") is None
+
+
+def test_another_client(stub, client):
+    stub.put("k", b"1")
+    stub.put("k", b"22")
+    stub.begin_upload("u")
+    assert client.get("k") == b"22" and [one.key for one in client.list_uploads()] == ["u"]
