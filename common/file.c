@@ -151,15 +151,13 @@ out:
 /* One that is there is fine, if it is a folder. */
 static int make_folder(const char *path, struct err *err)
 {
-    struct stat stat_;
+    struct stat info;
 
     if (mkdir(path, 0700) == 0)
         return 0;
-    if (errno != EEXIST)
-        return err_set_errno(err, errno, "make folder %s", path);
-    if (stat(path, &stat_) < 0 || !S_ISDIR(stat_.st_mode))
-        return err_set_errno(err, ENOTDIR, "make folder %s", path);
-    return 0;
+    if (errno == EEXIST && stat(path, &info) == 0 && S_ISDIR(info.st_mode))
+        return 0;
+    return err_set_errno(err, errno == EEXIST ? ENOTDIR : errno, "make folder %s", path);
 }
 
 int file_make_folders(const char *path, struct err *err)
