@@ -18,7 +18,11 @@ static void on_signal(int number)
     int kept_errno = errno;
     uint64_t one = 1;
 
-    caught_signal = number == SIGALRM ? put_off_signal : number;
+    if (number == SIGALRM)
+        number = put_off_signal;
+    if (number == 0)
+        return;
+    caught_signal = number;
     if (write(event_fd, &one, sizeof one) < 0)
         errno = kept_errno;
     errno = kept_errno;
@@ -66,5 +70,9 @@ void cancel_grace(unsigned ms)
     caught_signal = 0;
     while (read(event_fd, &count, sizeof count) > 0)
         continue;
+    /* A second signal may have come between the two lines above. */
+    count = 1;
+    if (caught_signal != 0 && write(event_fd, &count, sizeof count) < 0)
+        return;
     setitimer(ITIMER_REAL, &timer, NULL);
 }

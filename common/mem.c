@@ -7,23 +7,29 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void *checked(void *got, size_t size)
+static void *checked(void *got, size_t count, size_t size)
 {
-    if (got == NULL && size > 0) {
-        fprintf(stderr, "lifeboat: out of memory (%zu bytes)\n", size);
+    if (got == NULL) {
+        fprintf(stderr, "lifeboat: out of memory (%zu times %zu bytes)\n", count, size);
         abort();
     }
     return got;
 }
 
+/* Of no bytes libc may give NULL, or free the old ones: of one byte it does not. */
+static size_t at_least_one(size_t count)
+{
+    return count == 0 ? 1 : count;
+}
+
 void *mem_calloc(size_t count, size_t size)
 {
-    return checked(calloc(count, size), count * size);
+    return checked(calloc(at_least_one(count), at_least_one(size)), count, size);
 }
 
 void *mem_realloc(void *old, size_t size)
 {
-    return checked(realloc(old, size), size);
+    return checked(realloc(old, at_least_one(size)), 1, size);
 }
 
 char *mem_strdup(const char *string)
@@ -33,9 +39,10 @@ char *mem_strdup(const char *string)
 
 char *mem_strndup(const char *string, size_t len)
 {
-    char *copy = mem_calloc(len + 1, 1);
+    char *copy = mem_realloc(NULL, len + 1);
 
     memcpy(copy, string, len);
+    copy[len] = '\0';
     return copy;
 }
 
@@ -54,7 +61,8 @@ struct pool *pool_new(size_t chunk_bytes, size_t count)
     pool->chunk_bytes = chunk_bytes;
     pool->count = count;
     pool->free_count = count;
-    pool->memory = checked(malloc(chunk_bytes * count), chunk_bytes * count);
+    pool->memory =
+        checked(reallocarray(NULL, at_least_one(count), chunk_bytes), count, chunk_bytes);
     pool->free_chunks = mem_calloc(count, sizeof *pool->free_chunks);
     for (size_t i = 0; i < count; i++)
         pool->free_chunks[i] = pool->memory + (count - 1 - i) * chunk_bytes;
