@@ -227,6 +227,7 @@ class S3Stub:
         self.requests: list[Request] = []
         self.rules: list[Rule] = []
         self.lock = threading.RLock()
+        self.serving = 0
         self._upload_ids = itertools.count(1)
         self._server = _Server(self)
         self.port: int = self._server.server_address[1]
@@ -271,6 +272,11 @@ class S3Stub:
 
     def count(self, operation: str = "*", key: str = "") -> int:
         return len(self.seen(operation, key))
+
+    def idle(self) -> bool:
+        """No request is being served: what a client that died had sent is done or lost."""
+        with self.lock:
+            return self.serving == 0
 
     def put(self, key: str, data: bytes) -> None:
         """An object from another client, over whatever is there."""
@@ -559,6 +565,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         return data
 
     def _serve(self) -> None:
+        with self.server.stub.lock:
+            self.server.stub.serving += 1
+        try:
+            self._serve_one()
+        finally:
+            with self.server.stub.lock:
+                self.server.stub.serving -= 1
+
+    def _serve_one(self) -> None:
         request = self._split()
         action = self.server.stub.rule_for(request)
         self._date_skew_s = action.seconds if isinstance(action, DateSkew) else 0

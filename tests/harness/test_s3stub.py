@@ -141,9 +141,10 @@ def test_held_and_dropped(stub, client):
 
     worker = threading.Thread(target=put)
     worker.start()
-    assert hold.reached.wait(10)
+    assert hold.reached.wait(10) and not stub.idle()
     hold.drop()
     worker.join(10)
+    process.wait_until(stub.idle, 10, "idle")
     assert failures and client.head("k") is None
 
 
