@@ -155,8 +155,9 @@ static int read_manifest(struct site *site, struct catalog *catalog, struct back
         strip(backup->manifest);
         return 0;
     }
-    /* Only what is wrong with this one manifest is passed over; a store that is away is not. */
-    if (err->kind != ERR_CORRUPT && err->kind != ERR_NOT_FOUND)
+    /* Only what is wrong with this one manifest (or too new in it) is passed over; a store that is
+     * away is not. */
+    if (err->kind != ERR_CORRUPT && err->kind != ERR_NOT_FOUND && err->kind != ERR_NOT_YET)
         return -1;
     log_warn("manifest cannot be read", LOG_TEXT("backup", backup->id), LOG_TEXT("err", err->text));
     err_clear(err);
@@ -182,23 +183,36 @@ static int by_lineage_and_time(const void *a, const void *b)
     return strcmp(left->id, right->id);
 }
 
-/* "<id>-<compact time>.json" in verified/, "<id>.json" in adopted/. */
-static void apply_record(struct catalog *catalog, const struct backup_file *file)
+/* "-<compact time>.json", what follows the id in verified/. */
+static bool take_time(const char *tail, int64_t *ms)
 {
-    const char *name = strrchr(file->key, '/') + 1;
-    struct backup *backup =
-        (struct backup *)(uintptr_t)catalog_find(catalog, file->lineage, file->id);
-    char when[CLOCK_TEXT_CAP];
+    char when[17];
+
+    if (strlen(tail) != 22 || tail[0] != '-' || strcmp(tail + 17, ".json") != 0)
+        return false;
+    snprintf(when, sizeof when, "%.16s", tail + 1);
+    return clock_parse(when, ms) == 0;
+}
+
+/* Files of other names in verified/ and adopted/ say nothing. */
+static void apply_record(const struct site *site, struct catalog *catalog,
+                         const struct backup_file *file)
+{
+    struct key_parts parts;
+    struct backup *backup;
+    char id[BACKUP_ID_CAP];
+    const char *tail;
     int64_t ms;
 
-    if (backup == NULL || file->is_data)
+    if (file->is_data || !take_apart(site->root, file->key, &parts))
         return;
-    if (name[strlen(file->id)] != '-') {
+    tail = take_id(parts.rest, id);
+    backup = (struct backup *)(uintptr_t)catalog_find(catalog, file->lineage, file->id);
+    if (tail == NULL || backup == NULL)
+        return;
+    if (parts.kind == KIND_ADOPTED && strcmp(tail, ".json") == 0)
         backup->adopted = true;
-        return;
-    }
-    snprintf(when, sizeof when, "%.16s", name + strlen(file->id) + 1);
-    if (clock_parse(when, &ms) == 0 && ms > backup->verified_ms)
+    if (parts.kind == KIND_VERIFIED && take_time(tail, &ms) && ms > backup->verified_ms)
         backup->verified_ms = ms;
 }
 
@@ -219,7 +233,7 @@ int catalog_load(struct site *site, struct catalog **catalog, struct err *err)
     if (loaded->count > 0)
         qsort(loaded->backups, loaded->count, sizeof *loaded->backups, by_lineage_and_time);
     for (size_t i = 0; i < loaded->file_count; i++)
-        apply_record(loaded, &loaded->files[i]);
+        apply_record(site, loaded, &loaded->files[i]);
     *catalog = loaded;
     loaded = NULL;
     rc = 0;
