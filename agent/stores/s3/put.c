@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+// An object as a sink. What fits into one part goes as one PUT, what does not as a multipart upload
+// of fixed parts: three in memory, one filling and two in flight; a fourth waits as AGAIN. Each
+// part's SHA-256 is computed while it fills, once, and serves as the signed digest of the request,
+// as the checksum that the store verifies and keeps, and when an object is read back. A full part
+// is sealed when more bytes come or at the end, so that one exactly full part is still a single
+// PUT.
+#include "put.h"
+
+#include "clock.h"
+#include "log.h"
+#include "mem.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CLOSE_MS 1000
+
+void s3_put_move(struct s3_put *put, enum put_state state)
+{
+    static const char *const names[] = {
+        [PUT_FILLING] = "filling",     [PUT_CREATING] = "creating", [PUT_SENDING] = "sending",
+        [PUT_FINISHING] = "finishing", [PUT_CHECKING] = "checking", [PUT_STORED] = "stored"};
+    static const unsigned moves[] = {[PUT_FILLING] = 1U << PUT_CREATING | 1U << PUT_FINISHING,
+                                     [PUT_CREATING] = 1U << PUT_SENDING,
+                                     [PUT_SENDING] = 1U << PUT_FINISHING,
+                                     [PUT_FINISHING] = 1U << PUT_CHECKING | 1U << PUT_STORED,
+                                     [PUT_CHECKING] = 1U << PUT_STORED,
+                                     [PUT_STORED] = 0};
+
+    assert(moves[put->state] & 1U << state);
+    log_debug("s3 put", LOG_TEXT("key", put->key), LOG_TEXT("state", names[state]));
+    put->state = state;
+}
+
+void s3_put_wake(struct s3_put *put)
+{
+    if (!put->armed)
+        return;
+    put->armed = false;
+    put->waker.wake(put->waker.arg);
+}
+
+void s3_put_fail(struct s3_put *put, const struct err *err)
+{
+    if (put->err.kind == ERR_NONE)
+        put->err = *err;
+    s3_put_wake(put);
+}
+
+/* --- parts --- */
+
+static struct part_record *add_record(struct s3_put *put)
+{
+    /* Doubled whenever the count is a power of two. */
+    if ((put->record_count & (put->record_count - 1)) == 0)
+        put->records =
+            mem_realloc(put->records, (put->record_count == 0 ? 1 : 2 * put->record_count) *
+                                          sizeof *put->records);
+    struct part_record *record = &put->records[put->record_count++];
+
+    *record = (struct part_record){.etag = ""};
+    return record;
+}
+
+/* What is filling is full or the last: its digest is final, and it may go. */
+static void seal(struct s3_put *put)
+{
+    struct part *part = put->filling;
+    struct part_record *record = add_record(put);
+
+    EVP_DigestFinal_ex(put->digest, record->sha256, NULL);
+    part->number = put->record_count;
+    part->state = PART_READY;
+    put->filling = NULL;
+}
+
+/* 1: a part is filling; 0: all are busy; -1. */
+static int begin_part(struct s3_put *put, struct err *err)
+{
+    struct part *part = put->parts;
+
+    if (put->record_count == S3_PARTS_MAX)
+        return err_set(err, ERR_REFUSED,
+                       "%s: an object has at most %d parts of %zu MiB; cut the stream into smaller "
+                       "pieces",
+                       put->key, S3_PARTS_MAX, S3_PART_BYTES >> 20);
+    while (part < put->parts + S3_PARTS_IN_MEMORY && part->state != PART_EMPTY)
+        part++;
+    if (part == put->parts + S3_PARTS_IN_MEMORY)
+        return 0;
+    if (part->chunk == NULL)
+        part->chunk = pool_take(put->store->parts);
+    if (part->chunk == NULL)
+        return err_set(err, ERR_INTERNAL, "%s: another object is being written to this store",
+                       put->key);
+    part->state = PART_FILLING;
+    part->bytes = 0;
+    put->filling = part;
+    EVP_DigestInit_ex(put->digest, EVP_sha256(), NULL);
+    return 1;
+}
+
+static void fill(struct s3_put *put, struct span_in *in)
+{
+    struct part *part = put->filling;
+    size_t len = in->len - in->pos;
+
+    if (len > S3_PART_BYTES - part->bytes)
+        len = S3_PART_BYTES - part->bytes;
+    memcpy(part->chunk + part->bytes, in->data + in->pos, len);
+    EVP_DigestUpdate(put->digest, in->data + in->pos, len);
+    part->bytes += len;
+    put->bytes += len;
+    in->pos += len;
+}
+
+static void seal_and_send(struct s3_put *put)
+{
+    seal(put);
+    if (put->state == PUT_FILLING)
+        s3_put_create(put);
+    else
+        s3_put_go_on(put);
+}
+
+/* --- the sink --- */
+
+static enum step put_write(struct sink *sink, struct span_in *in, struct err *err)
+{
+    struct s3_put *put = (struct s3_put *)sink;
+    size_t before = in->pos;
+
+    while (put->err.kind == ERR_NONE && in->pos < in->len) {
+        if (put->filling != NULL && put->filling->bytes == S3_PART_BYTES)
+            seal_and_send(put);
+        if (put->filling == NULL) {
+            int rc = begin_part(put, &put->err);
+
+            if (rc <= 0)
+                break;
+        }
+        fill(put, in);
+    }
+    if (put->err.kind != ERR_NONE) {
+        *err = put->err;
+        return STEP_ERROR;
+    }
+    return in->pos > before ? STEP_OK : STEP_AGAIN;
+}
+
+static void end(struct s3_put *put)
+{
+    put->ended = true;
+    if (put->state == PUT_FILLING) {
+        if (put->filling == NULL && begin_part(put, &put->err) < 0)
+            return;
+        seal(put);
+        s3_put_single(put);
+        return;
+    }
+    if (put->filling != NULL)
+        seal(put);
+    s3_put_go_on(put);
+}
+
+static enum step put_commit(struct sink *sink, struct err *err)
+{
+    struct s3_put *put = (struct s3_put *)sink;
+
+    if (!put->ended && put->err.kind == ERR_NONE)
+        end(put);
+    if (put->err.kind != ERR_NONE) {
+        *err = put->err;
+        return STEP_ERROR;
+    }
+    if (put->state == PUT_CHECKING)
+        return s3_put_check(put, err);
+    return put->state == PUT_STORED ? STEP_END : STEP_AGAIN;
+}
+
+static void put_arm(struct sink *sink, struct ev_loop *loop, struct waker waker)
+{
+    struct s3_put *put = (struct s3_put *)sink;
+
+    if (put->state == PUT_CHECKING && put->there != NULL && put->there_waits) {
+        put->there->ops->arm(put->there, loop, waker);
+        return;
+    }
+    put->waker = waker;
+    put->armed = true;
+    if (put->state == PUT_CHECKING || put->state == PUT_STORED || put->err.kind != ERR_NONE)
+        s3_put_wake(put);
+}
+
+/* What is in flight is broken off first: a part that arrives after the abort would stay. An upload
+ * whose id is still to come can only be aborted once it is known. */
+static void take_back(struct s3_put *put)
+{
+    int64_t until_us = clock_mono_us() + CLOSE_MS * 1000;
+    struct s3_result result;
+    struct err err = ERR_INIT;
+
+    if (put->state == PUT_CREATING && !put->is_settled)
+        http_run(put->store->http, &put->is_settled, CLOSE_MS, true, &err);
+    s3_call_cancel(put->call);
+    put->call = NULL;
+    int64_t left_ms = (until_us - clock_mono_us()) / 1000;
+
+    if (put->upload == NULL || left_ms <= 0)
+        return;
+    struct s3_ask ask = {.operation = "AbortMultipartUpload",
+                         .right = "s3:AbortMultipartUpload",
+                         .method = HTTP_DELETE,
+                         .key = put->key,
+                         .query = {{"uploadId", put->upload}}};
+
+    if (s3_run_briefly(put->store, &ask, left_ms, &result, &err) < 0 && result.answer.status != 404)
+        log_warn("an upload could not be aborted; prune will", LOG_TEXT("key", put->key),
+                 LOG_TEXT("reason", err.text));
+    s3_result_fini(&result);
+}
+
+static void put_close(struct sink *sink)
+{
+    struct s3_put *put = (struct s3_put *)sink;
+
+    put->armed = false;
+    put->ended = true;
+    for (size_t i = 0; i < S3_PARTS_IN_MEMORY; i++) {
+        s3_call_cancel(put->parts[i].call);
+        put->parts[i].call = NULL;
+        put->parts[i].state = PART_EMPTY;
+    }
+    source_close(put->there);
+    take_back(put);
+    for (size_t i = 0; i < S3_PARTS_IN_MEMORY; i++)
+        pool_give(put->store->parts, put->parts[i].chunk);
+    EVP_MD_CTX_free(put->digest);
+    text_fini(&put->list);
+    free(put->records);
+    free(put->upload);
+    free(put->key);
+    free(put);
+}
+
+static const struct sink_ops put_ops = {
+    .name = "s3", .write = put_write, .commit = put_commit, .arm = put_arm, .close = put_close};
+
+int s3_put(struct store *store, const char *key, struct sink **sink, struct err *err)
+{
+    struct s3_put *put = mem_calloc(1, sizeof *put);
+
+    (void)err;
+    put->sink.ops = &put_ops;
+    put->store = (struct s3_store *)store;
+    put->key = mem_strdup(key);
+    put->digest = EVP_MD_CTX_new();
+    put->state = PUT_FILLING;
+    for (size_t i = 0; i < S3_PARTS_IN_MEMORY; i++)
+        put->parts[i].put = put;
+    *sink = &put->sink;
+    return 0;
+}
