@@ -324,7 +324,7 @@ void agent_options_describe(struct text *markdown)
         "`docs/agent.example.yaml` shows a whole file.\n\n"
         "- Every value may contain `${VAR}`, taken from the environment; a variable that is not "
         "set "
-        "is an error. `$${` is a plain `${`.\n"
+        "is an error. `$${` is a plain `${`. Inside `{...}` and `[...]` YAML wants it in quotes.\n"
         "- Where a key reads \"`KEY` or `KEY_file`\", the second names a file (absolute path) "
         "whose "
         "content, without its last newline, is the value.\n"

@@ -67,8 +67,9 @@ struct nearest {
 static void consider(struct nearest *nearest, const char *name)
 {
     size_t distance = text_distance(nearest->to, name);
+    size_t len = strlen(name) < strlen(nearest->to) ? strlen(name) : strlen(nearest->to);
 
-    if (distance <= 1 + strlen(name) / 4 && distance < nearest->distance) {
+    if (distance <= 1 + len / 4 && distance < nearest->distance) {
         nearest->name = name;
         nearest->distance = distance;
     }

@@ -202,18 +202,32 @@ static size_t line_at(const struct builder *b, size_t offset)
     return line;
 }
 
-/* A tab among the blanks that the line begins with: the error that YAML explains worst. */
-static bool tab_indents(const struct builder *b, size_t line)
+/* The text of a line, for a closer look at it; free it. */
+static char *copy_line(const struct builder *b, size_t line)
 {
     const char *at = b->data;
     const char *end = b->data + b->len;
+    const char *newline;
 
     for (; line > 1 && at < end; at++)
         line -= *at == '\n';
-    for (; at < end && (*at == ' ' || *at == '\t'); at++)
-        if (*at == '\t')
-            return true;
-    return false;
+    newline = memchr(at, '\n', (size_t)(end - at));
+    return mem_strndup(at, (size_t)((newline == NULL ? end : newline) - at));
+}
+
+/* What would be right; the two mistakes that YAML itself explains worst come first. */
+static const char *remedy(const struct builder *b, size_t line)
+{
+    char *text = copy_line(b, line);
+    const char *words = text + strspn(text, " \t");
+    const char *found = "look at indentation and quotes";
+
+    if (memchr(text, '\t', (size_t)(words - text)) != NULL)
+        found = "a tab cannot indent; use spaces";
+    else if (strstr(words, "${") != NULL)
+        found = "inside {...} and [...] write \"${VAR}\" with its quotes";
+    free(text);
+    return found;
 }
 
 static int syntax_error(struct builder *b)
@@ -225,14 +239,10 @@ static int syntax_error(struct builder *b)
     if (p->error == YAML_READER_ERROR)
         return fail_at(b, line_at(b, p->problem_offset),
                        "%s; save the file as UTF-8 without control characters", problem);
-    if (tab_indents(b, line))
-        return fail_at(b, line, "a tab cannot indent in YAML; use spaces");
-    if (p->context != NULL)
-        return fail_at(b, line,
-                       "not valid YAML: %s, %s that began on line %zu; look at indentation and "
-                       "quotes",
-                       problem, p->context, p->context_mark.line + 1);
-    return fail_at(b, line, "not valid YAML: %s; look at indentation and quotes", problem);
+    if (p->context != NULL && p->context_mark.line != p->problem_mark.line)
+        return fail_at(b, line, "not valid YAML: %s, %s that began on line %zu; %s", problem,
+                       p->context, p->context_mark.line + 1, remedy(b, line));
+    return fail_at(b, line, "not valid YAML: %s; %s", problem, remedy(b, line));
 }
 
 static int build(struct builder *b)
