@@ -32,6 +32,7 @@ struct attempt {
     void *snapshot; /* of the system */
     struct manifest *manifest;
     struct manifest_object *object; /* the one that moves */
+    bool commit_begun;
 };
 
 static void fill_identity(struct manifest *manifest, const struct site *site)
@@ -170,6 +171,7 @@ static int commit(struct attempt *attempt, struct err *err)
 
     manifest->ended_ms = clock_wall_ms();
     data = manifest_format(manifest);
+    attempt->commit_begun = true;
     rc = site_put(attempt->site, key, data, strlen(data), err);
     if (rc < 0)
         err_wrap(err, "commit %s", manifest->id);
@@ -178,28 +180,27 @@ static int commit(struct attempt *attempt, struct err *err)
     return rc;
 }
 
-/* Removes the pieces that were committed; a store's sink took back its own unfinished one. */
-static int take_back(struct attempt *attempt)
+/* Removes the pieces that were committed; a store's sink took back its own unfinished one. What a
+ * request whose answer was lost may have left besides, the next prune finds under our record. */
+static void take_back(struct attempt *attempt)
 {
     struct site *site = attempt->site;
     const struct manifest *manifest = attempt->manifest;
     struct err err = ERR_INIT;
     int rc = 0;
 
-    for (size_t i = 0; i < manifest->object_count; i++) {
-        for (size_t j = 0; j < manifest->objects[i].piece_count; j++) {
+    for (size_t i = 0; rc == 0 && i < manifest->object_count; i++) {
+        for (size_t j = 0; rc == 0 && j < manifest->objects[i].piece_count; j++) {
             char *key = site_data_key(site, manifest->lineage, manifest->id,
                                       manifest->objects[i].pieces[j].name);
 
-            if (site->store->ops->remove(site->store, key, &err) < 0)
-                rc = -1;
+            rc = site->store->ops->remove(site->store, key, &err);
             free(key);
         }
     }
     if (rc < 0)
         log_warn("left to the next prune", LOG_TEXT("backup", manifest->id),
                  LOG_TEXT("err", err.text));
-    return rc;
 }
 
 static int run_attempt(struct attempt *attempt, struct err *err)
@@ -229,7 +230,7 @@ static bool surely_not_committed(struct attempt *attempt)
     char *key;
     int rc;
 
-    if (attempt->manifest->lineage == NULL)
+    if (!attempt->commit_begun)
         return true;
     key = site_manifest_key(site, attempt->manifest->lineage, attempt->manifest->id);
     rc = site->store->ops->stat(site->store, key, &entry, &err);
@@ -264,7 +265,9 @@ static int take_once(struct site *site, const struct pump_watcher *watcher,
     }
     cancel_grace(CANCEL_GRACE_MS);
     site->system->snapshot_close(attempt.snapshot);
-    if (record != NULL && surely_not_committed(&attempt) && take_back(&attempt) == 0)
+    if (surely_not_committed(&attempt))
+        take_back(&attempt);
+    if (attempt.manifest->object_count == 0)
         record_finish(record);
     else
         record_abandon(record);
