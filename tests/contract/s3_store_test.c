@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -116,6 +117,7 @@ static bool server_start(struct server *server, const char *program)
         return false;
     server->pid = fork();
     if (server->pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that is killed leaves nothing running */
         execl(program, program, "--quiet", "--keep-alive", "--port", address, "--access",
               ACCESS_KEY, "--secret", SECRET_KEY, "posix", "--sidecar", side, root, (char *)NULL);
         _exit(127);

@@ -15,7 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CLOSE_MS 1000
+#define CLOSE_MS   1000
+#define ABORTS_MAX 5
 
 void s3_put_move(struct s3_put *put, enum put_state state)
 {
@@ -194,47 +195,67 @@ static void put_arm(struct sink *sink, struct ev_loop *loop, struct waker waker)
         s3_put_wake(put);
 }
 
-/* What is in flight is broken off first: a part that arrives after the abort would stay. An upload
- * whose id is still to come can only be aborted once it is known. */
-static void take_back(struct s3_put *put)
+/* A part that was broken off may still arrive while the upload is being aborted, and then stays: so
+ * it is aborted until the store says that it is gone. 0: it is; 1: not surely; -1. */
+static int abort_once(struct s3_put *put, int64_t left_ms, struct err *err)
 {
-    int64_t until_us = clock_mono_us() + CLOSE_MS * 1000;
-    struct s3_result result;
-    struct err err = ERR_INIT;
-
-    if (put->state == PUT_CREATING && !put->is_settled)
-        http_run(put->store->http, &put->is_settled, CLOSE_MS, true, &err);
-    s3_call_cancel(put->call);
-    put->call = NULL;
-    int64_t left_ms = (until_us - clock_mono_us()) / 1000;
-
-    if (put->upload == NULL || left_ms <= 0)
-        return;
     struct s3_ask ask = {.operation = "AbortMultipartUpload",
                          .right = "s3:AbortMultipartUpload",
                          .method = HTTP_DELETE,
                          .key = put->key,
                          .query = {{"uploadId", put->upload}}};
+    struct s3_result result;
+    int rc = s3_run_briefly(put->store, &ask, left_ms, &result, err);
 
-    if (s3_run_briefly(put->store, &ask, left_ms, &result, &err) < 0 && result.answer.status != 404)
+    if (rc == 0)
+        rc = 1;
+    else if (strcmp(result.answer.error.code, "NoSuchUpload") == 0)
+        rc = 0;
+    s3_result_fini(&result);
+    return rc;
+}
+
+/* An upload whose id is still to come can only be aborted once it is known. */
+static void take_back(struct s3_put *put, bool had_parts_in_flight)
+{
+    int64_t until_us = clock_mono_us() + CLOSE_MS * 1000;
+    struct err err = ERR_INIT;
+    int rc = 1;
+
+    if (put->state == PUT_CREATING && !put->is_settled)
+        http_run(put->store->http, &put->is_settled, CLOSE_MS, true, &err);
+    s3_call_cancel(put->call);
+    if (put->upload == NULL)
+        return;
+    for (int i = 0; i < ABORTS_MAX && rc == 1; i++) {
+        int64_t left_ms = (until_us - clock_mono_us()) / 1000;
+
+        rc = left_ms > 0 ? abort_once(put, left_ms, &err)
+                         : err_set(&err, ERR_TIMEOUT, "no time is left");
+        if (rc == 1 && !had_parts_in_flight)
+            rc = 0;
+    }
+    if (rc < 0)
         log_warn("an upload could not be aborted; prune will", LOG_TEXT("key", put->key),
                  LOG_TEXT("reason", err.text));
-    s3_result_fini(&result);
 }
 
 static void put_close(struct sink *sink)
 {
     struct s3_put *put = (struct s3_put *)sink;
 
+    bool had_parts_in_flight = false;
+
     put->armed = false;
     put->ended = true;
     for (size_t i = 0; i < S3_PARTS_IN_MEMORY; i++) {
+        had_parts_in_flight = had_parts_in_flight || put->parts[i].call != NULL;
         s3_call_cancel(put->parts[i].call);
         put->parts[i].call = NULL;
         put->parts[i].state = PART_EMPTY;
     }
     source_close(put->there);
-    take_back(put);
+    take_back(put, had_parts_in_flight);
     for (size_t i = 0; i < S3_PARTS_IN_MEMORY; i++)
         pool_give(put->store->parts, put->parts[i].chunk);
     EVP_MD_CTX_free(put->digest);

@@ -31,6 +31,9 @@ static void on_finished(void *arg, struct s3_answer *answer)
     } else if (answer->status == 412 || put->upload_is_gone) {
         s3_put_move(put, PUT_CHECKING);
     } else {
+        /* An abort of somebody else's beside parts in flight leaves some of them. */
+        if (strcmp(answer->error.code, "InvalidPart") == 0)
+            answer->err.kind = ERR_CONFLICT;
         s3_put_fail(put, &answer->err);
     }
     s3_put_wake(put);
