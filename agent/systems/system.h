@@ -37,10 +37,11 @@ struct restore_request {
 struct system_ops {
     const char *name;
 
-    /* Connections, rights, versions of tools. With grants, prints what SQL would give the rights
+    /* Connections, rights, versions of tools, and what of this server is in no component of the
+     * options. With grants, prints what SQL would give the rights
      * that this configuration needs. 0 unless stopped; findings go to line(). */
-    int (*check)(const struct component_options *component, bool grants, check_fn *line, void *arg,
-                 struct err *err);
+    int (*check)(const struct agent_options *options, const struct component_options *component,
+                 bool grants, check_fn *line, void *arg, struct err *err);
 
     /* Backup. open: connected, facts known, the snapshot fixed. describe: fills lineage, version,
      * recovery point and facts of the manifest. next: the sources one after the other, each ended

@@ -110,7 +110,8 @@ static int check(struct job *job, const struct target *target, struct err *err)
     line(&checking, CHECK_OK, "configuration", job->in->config_path);
     check_store(&checking);
     check_clock(&checking);
-    if (target->site->system->check(target->component, job->in->grants, line, &checking, err) < 0)
+    if (target->site->system->check(job->options, target->component, job->in->grants, line,
+                                    &checking, err) < 0)
         return -1;
     if (checking.failed > 0)
         return err_set(err, ERR_REFUSED, "%zu of the lines above must be mended first",
