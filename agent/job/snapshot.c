@@ -63,13 +63,13 @@ static struct manifest_object *add_object(struct manifest *manifest,
     return object;
 }
 
-/* "database.pgdump.zst", then "database.pgdump.zst.001", ... : sorted, they are in order. */
+/* "database.pgdump.zst", then "database.pgdump.zst.0001", ... : sorted, they are in order. */
 static char *piece_name(const struct attempt *attempt, size_t index)
 {
     const char *suffix = codec_suffix(attempt->site->component->codec);
 
     return index == 0 ? text_format("%s%s", attempt->object->name, suffix)
-                      : text_format("%s%s.%03zu", attempt->object->name, suffix, index);
+                      : text_format("%s%s.%04zu", attempt->object->name, suffix, index);
 }
 
 static int open_piece(void *arg, size_t index, struct sink **sink, struct err *err)
@@ -166,13 +166,19 @@ static int commit(struct attempt *attempt, struct err *err)
 {
     struct manifest *manifest = attempt->manifest;
     char *key = site_manifest_key(attempt->site, manifest->lineage, manifest->id);
+    struct manifest *parsed = NULL;
     char *data = NULL;
     int rc;
 
     manifest->ended_ms = clock_wall_ms();
     data = manifest_format(manifest);
-    attempt->commit_begun = true;
-    rc = site_put(attempt->site, key, data, strlen(data), err);
+    /* What no later job could read must not be committed. */
+    rc = manifest_parse(data, strlen(data), &parsed, err);
+    if (rc == 0) {
+        attempt->commit_begun = true;
+        rc = site_put(attempt->site, key, data, strlen(data), err);
+    }
+    manifest_free(parsed);
     if (rc < 0)
         err_wrap(err, "commit %s", manifest->id);
     free(data);

@@ -44,26 +44,35 @@ static void tell(const struct job *job, const struct target *target,
                          (json_int_t)hold->bytes, "usual_bytes", (json_int_t)hold->usual_bytes));
 }
 
+/* Sizes may have fallen in steps: every backup that holds is meant. */
+static int adopt_lineage(struct job *job, const struct target *target, struct catalog *catalog,
+                         size_t first, size_t *adopted, struct err *err)
+{
+    const char *lineage = catalog->backups[first].lineage;
+    struct retention_hold hold;
+
+    for (prune_hold(target->site, catalog, lineage, &hold); hold.held;
+         prune_hold(target->site, catalog, lineage, &hold)) {
+        if (write_record(target->site, lineage, &hold, err) < 0)
+            return -1;
+        tell(job, target, &hold);
+        (*adopted)++;
+        for (size_t i = first; i < catalog->count; i++)
+            if (strcmp(catalog->backups[i].id, hold.id) == 0)
+                catalog->backups[i].adopted = true;
+    }
+    return 0;
+}
+
 static int adopt(struct job *job, const struct target *target, struct err *err)
 {
     struct catalog *catalog = NULL;
     size_t adopted = 0;
     int rc = catalog_load(target->site, &catalog, err);
 
-    for (size_t i = 0; rc == 0 && i < catalog->count; i++) {
-        const char *lineage = catalog->backups[i].lineage;
-        struct retention_hold hold;
-
-        if (i > 0 && strcmp(lineage, catalog->backups[i - 1].lineage) == 0)
-            continue;
-        prune_hold(target->site, catalog, lineage, &hold);
-        if (!hold.held)
-            continue;
-        rc = write_record(target->site, lineage, &hold, err);
-        if (rc == 0)
-            tell(job, target, &hold);
-        adopted++;
-    }
+    for (size_t i = 0; rc == 0 && i < catalog->count; i++)
+        if (i == 0 || strcmp(catalog->backups[i].lineage, catalog->backups[i - 1].lineage) != 0)
+            rc = adopt_lineage(job, target, catalog, i, &adopted, err);
     if (rc == 0 && adopted == 0)
         rc = err_set(err, ERR_REFUSED,
                      "no backup of %s holds retention, so there is nothing to adopt",

@@ -106,7 +106,7 @@ static void test_golden_fields(void **state)
     assert_string_equal(object->codec, "zstd");
     assert_int_equal(object->plain_bytes, 412316860416);
     assert_int_equal(object->piece_count, 2);
-    assert_string_equal(object->pieces[1].name, "database.pgdump.zst.001");
+    assert_string_equal(object->pieces[1].name, "database.pgdump.zst.0001");
     assert_int_equal(object->pieces[1].bytes, UINT64_C(4) << 30);
     assert_true(text_starts_with(object->pieces[1].sha256, "fd61a03a"));
     assert_null(manifest_object(manifest, "database"));
@@ -233,8 +233,8 @@ static void test_names_and_texts(void **state)
         {"\"pieces\"", "globals.sql", "..", "objects[0]: pieces[0]: name must be a name"},
         {"", "database.pgdump\"", "globals.sql\"", "objects[1]: name must be unique"},
         {"\"pieces\"", "globals.sql", "database.pgdump.zst", "objects[1]: pieces[0]: must be one"},
-        {"", "zst.001", "zs", "pieces[1]: name must sort after the one before"},
-        {"", "database.pgdump.zst.001", "database.pgdump.zst", "must sort after"},
+        {"", "zst.0001", "zs", "pieces[1]: name must sort after the one before"},
+        {"", "database.pgdump.zst.0001", "database.pgdump.zst", "must sort after"},
     };
     char *longest = mem_calloc(257, 1);
     char *text;
