@@ -5,8 +5,6 @@ set -uo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 2
 export LC_ALL=C
-function_lines=70 # "below about 60"
-file_lines=450    # "below about 400"; tests are tables, and may be longer
 
 # In a checkout that belongs to somebody else git refuses to read without this.
 tracked() {
@@ -16,7 +14,6 @@ tracked() {
 }
 
 mapfile -t c_files < <(tracked '*.c' '*.h')
-mapfile -t programs < <(tracked 'common/*.[ch]' 'agent/*.[ch]')
 mapfile -t scripts < <(tracked '*.sh' .ci/run)
 mapfile -t licensed < <(tracked '*.c' '*.h' '*.def' '*.sh' '*.py' '*.txt' '*.yaml' .ci/run .clang-format .clang-tidy)
 if [ ${#c_files[@]} -eq 0 ]; then
@@ -59,19 +56,5 @@ report "white space at line ends, tabs in C" < <(
     grep -nHE '[[:space:]]$' "${c_files[@]}" "${scripts[@]}"
     grep -nHP '\t' "${c_files[@]}"
 )
-
-report "functions of at most $function_lines lines" < <(
-    ctags --languages=C --langmap=C:.c.h --c-kinds=f --fields=+ne -f - "${programs[@]}" 2>/dev/null | awk -F '\t' -v most="$function_lines" '{
-            line = end = 0
-            for (i = 4; i <= NF; i++) {
-                if ($i ~ /^line:/) line = substr($i, 6)
-                if ($i ~ /^end:/) end = substr($i, 5)
-            }
-            if (end - line + 1 > most) print $2 ":" line ": " $1 " has " end - line + 1 " lines"
-        }'
-)
-
-report "files of at most $file_lines lines" \
-    < <(wc -l "${programs[@]}" | awk -v most="$file_lines" '$2 != "total" && $1 > most { print $2 " has " $1 " lines" }')
 
 exit "$failed"

@@ -43,4 +43,4 @@ set +a
 
 cmake --preset asan
 cmake --build build/asan -j 2
-exec ctest --preset asan --no-tests=error --output-on-failure "${select[@]}"
+exec ctest --preset asan -j 2 --no-tests=error --output-on-failure "${select[@]}"
