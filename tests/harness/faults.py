@@ -73,7 +73,8 @@ if fault["stderr"]:
     sys.stderr.write(fault["stderr"] + "\n")
     sys.stderr.flush()
 if fault["then"] == "signal":
-    signal.signal(fault["number"], signal.SIG_DFL)
+    if fault["number"] != signal.SIGKILL:
+        signal.signal(fault["number"], signal.SIG_DFL)
     os.kill(os.getpid(), fault["number"])
 os._exit(fault["number"])
 '''
