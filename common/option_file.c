@@ -94,8 +94,9 @@ static struct option_node *add_node(struct builder *b, enum option_kind kind, si
         return node;
     }
     node->index = parent->count;
-    parent->children =
-        mem_realloc(parent->children, (parent->count + 1) * sizeof(struct option_node *));
+    if ((parent->count & (parent->count - 1)) == 0)
+        parent->children =
+            mem_realloc(parent->children, (parent->count * 2 + 1) * sizeof(struct option_node *));
     parent->children[parent->count++] = node;
     return node;
 }
@@ -318,13 +319,15 @@ void option_file_close(struct option_file *file)
 {
     if (file == NULL)
         return;
-    for (size_t i = 0; i < file->node_count; i++) {
-        free(file->nodes[i]->key);
-        free(file->nodes[i]->value);
-        free(file->nodes[i]->children);
-        free(file->nodes[i]);
+    while (file->nodes != NULL) {
+        struct option_node *node = file->nodes;
+
+        file->nodes = node->next;
+        free(node->key);
+        free(node->value);
+        free(node->children);
+        free(node);
     }
-    free(file->nodes);
     free(file->name);
     free(file);
 }

@@ -110,8 +110,9 @@ struct option_node *option_node_new(struct option_file *file, const struct optio
     node->parent = parent;
     node->kind = kind;
     node->line = line;
-    file->nodes = mem_realloc(file->nodes, (file->node_count + 1) * sizeof(struct option_node *));
-    file->nodes[file->node_count++] = node;
+    node->next = file->nodes;
+    file->nodes = node;
+    file->node_count++;
     return node;
 }
 

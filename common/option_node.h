@@ -14,14 +14,15 @@ struct option_node {
     size_t line;                      /* from 1; of the key, where there is one */
     enum option_kind kind;
     char *value;                   /* scalar, as written; NULL: none ("key:", ~, null) */
-    struct option_node **children; /* of a mapping or list */
+    struct option_node **children; /* of a mapping or list; room for a power of two */
     size_t count;
+    struct option_node *next; /* of all nodes of the file */
 };
 
 struct option_file {
     char *name;
     struct option_node *root;
-    struct option_node **nodes; /* all of them, to free */
+    struct option_node *nodes; /* all of them, to free */
     size_t node_count;
 };
 

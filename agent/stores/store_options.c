@@ -75,19 +75,20 @@ static const char *skip_host(const char *at)
 
 static int check_endpoint(const char *value, struct err *err)
 {
-    const char *host = text_starts_with(value, "https://")  ? value + 8
-                       : text_starts_with(value, "http://") ? value + 7
-                                                            : NULL;
-    const char *end = host == NULL ? NULL : skip_host(host);
+    size_t scheme_len = text_starts_with(value, "https://")  ? 8
+                        : text_starts_with(value, "http://") ? 7
+                                                             : 0;
+    const char *host = value + scheme_len;
+    const char *end = scheme_len == 0 ? host : skip_host(host); /* host: there is none */
     uint64_t port = 443;
 
     if (strchr(value, '@') != NULL)
         return err_set(err, ERR_CONFIG,
                        "holds a user or password; put them in access_key and secret_key");
-    if (end != NULL && end > host && *end == ':' &&
+    if (end > host && *end == ':' &&
         (text_parse_u64(end + 1, &port) < 0 || port < 1 || port > 65535))
         return err_set(err, ERR_CONFIG, "has no good port; use 1 to 65535");
-    if (end == NULL || end == host || (*end != '\0' && *end != ':'))
+    if (end == host || (*end != '\0' && *end != ':'))
         return err_set(err, ERR_CONFIG,
                        "is not an endpoint; write it like https://s3.example.com:9000, without a "
                        "path");
