@@ -39,7 +39,7 @@ struct pump {
     struct end source_end, sink_end;
     bool committed;
     struct waker waker;
-    int64_t waiting_since_us; /* 0 unless every turn is over until a wake */
+    int64_t charged_us; /* up to here the time has been charged */
     struct pump_status status;
 };
 
@@ -59,6 +59,7 @@ struct pump *pump_new(struct source *source, struct stage *const *stages, size_t
         pump->links[i].data = pool_take(pump->pool);
     pump->source_end.pump = pump;
     pump->sink_end.pump = pump;
+    pump->charged_us = clock_mono_us();
     return pump;
 }
 
@@ -81,6 +82,26 @@ const struct pump_status *pump_status(const struct pump *pump)
     return &pump->status;
 }
 
+/* The time since the last charge goes to account. */
+static void charge(struct pump *pump, int64_t *account)
+{
+    int64_t now_us = clock_mono_us();
+
+    *account += now_us - pump->charged_us;
+    pump->charged_us = now_us;
+}
+
+/* The same for time that was spent outside of a turn. */
+static void charge_wait(struct pump *pump)
+{
+    if (pump->source_end.waits)
+        charge(pump, &pump->status.source_us);
+    else if (pump->sink_end.waits)
+        charge(pump, &pump->status.sink_us);
+    else
+        charge(pump, &pump->status.stages_us);
+}
+
 static size_t filled(const struct link *link)
 {
     return link->end - link->start;
@@ -99,14 +120,13 @@ static enum step drain(struct pump *pump, struct err *err)
 {
     struct link *link = &pump->links[pump->stage_count];
     struct span_in in = {.data = link->data, .len = link->end, .pos = link->start};
-    int64_t began_us;
     enum step step;
 
     if (pump->sink_end.waits || pump->committed)
         return STEP_AGAIN;
     if (filled(link) == 0 && !pump->done[pump->stage_count])
         return STEP_AGAIN;
-    began_us = clock_mono_us();
+    charge(pump, &pump->status.stages_us);
     if (filled(link) > 0) {
         step = pump->sink->ops->write(pump->sink, &in, err);
         pump->status.sink_bytes += in.pos - link->start;
@@ -115,7 +135,7 @@ static enum step drain(struct pump *pump, struct err *err)
         step = pump->sink->ops->commit(pump->sink, err);
         pump->committed = step == STEP_END;
     }
-    pump->status.sink_us += clock_mono_us() - began_us;
+    charge(pump, &pump->status.sink_us);
     pump->sink_end.waits = step == STEP_AGAIN;
     return step == STEP_END ? STEP_OK : step;
 }
@@ -148,14 +168,13 @@ static enum step fill(struct pump *pump, struct err *err)
     struct link *link = &pump->links[0];
     struct span_out out = room(link);
     size_t before = out.len;
-    int64_t began_us;
     enum step step;
 
     if (pump->source_end.waits || pump->done[0] || out.len == out.cap)
         return STEP_AGAIN;
-    began_us = clock_mono_us();
+    charge(pump, &pump->status.stages_us);
     step = pump->source->ops->read(pump->source, &out, err);
-    pump->status.source_us += clock_mono_us() - began_us;
+    charge(pump, &pump->status.source_us);
     pump->status.source_bytes += out.len - before;
     link->end = out.len;
     pump->source_end.waits = step == STEP_AGAIN;
@@ -181,29 +200,17 @@ static enum step pass(struct pump *pump, struct err *err)
     return moved ? STEP_OK : STEP_AGAIN;
 }
 
-static void charge_wait(struct pump *pump, int64_t now_us, bool for_source)
-{
-    int64_t waited_us = now_us - pump->waiting_since_us;
-
-    if (pump->waiting_since_us == 0)
-        return;
-    *(for_source ? &pump->status.source_us : &pump->status.sink_us) += waited_us;
-    pump->waiting_since_us = 0;
-}
-
 enum step pump_turn(struct pump *pump, struct err *err)
 {
-    int64_t began_us = clock_mono_us();
     int64_t ends_us;
     enum step step;
 
-    charge_wait(pump, began_us, pump->source_end.waits);
-    ends_us = pump->status.source_us + pump->status.sink_us;
-    do
+    charge_wait(pump);
+    ends_us = pump->charged_us + TURN_US;
+    do {
         step = pass(pump, err);
-    while (step == STEP_OK && !pump->committed && clock_mono_us() - began_us < TURN_US);
-    ends_us = pump->status.source_us + pump->status.sink_us - ends_us;
-    pump->status.stages_us += clock_mono_us() - began_us - ends_us;
+        charge(pump, &pump->status.stages_us);
+    } while (step == STEP_OK && !pump->committed && pump->charged_us < ends_us);
 
     if (step == STEP_ERROR)
         return STEP_ERROR;
@@ -214,8 +221,6 @@ enum step pump_turn(struct pump *pump, struct err *err)
                 pump->sink->ops->name);
         return STEP_ERROR;
     }
-    if (step == STEP_AGAIN)
-        pump->waiting_since_us = clock_mono_us();
     return step;
 }
 
@@ -224,9 +229,10 @@ static void end_woke(void *arg)
     struct end *end = arg;
     struct pump *pump = end->pump;
 
-    charge_wait(pump, clock_mono_us(), pump->source_end.waits);
+    charge_wait(pump);
     end->waits = end->armed = false;
-    pump->waker.wake(pump->waker.arg);
+    if (pump->waker.wake != NULL)
+        pump->waker.wake(pump->waker.arg);
 }
 
 void pump_arm(struct pump *pump, struct ev_loop *loop, struct waker waker)
@@ -333,6 +339,8 @@ int pump_run(struct pump *pump, struct ev_loop *loop, const struct pump_limits *
         if (!run.woken)
             break;
     }
+    /* An end that is still armed may wake while another one's close runs the loop. */
+    pump->waker = (struct waker){.wake = NULL};
     ev_io_stop(loop, &cancel);
     ev_timer_stop(loop, &tick);
     if (step == STEP_END && watcher != NULL)

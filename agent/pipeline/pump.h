@@ -12,8 +12,8 @@
 struct pump_status {
     uint64_t source_bytes; /* out of the source */
     uint64_t sink_bytes;   /* into the sink */
-    /* Where the time went: waiting for or working in each of the three. Their sum is the time since
-     * the first turn. */
+    /* Where the time went: waiting for or working in each of the three. Their sum is the time from
+     * pump_new to the end of the last turn. */
     int64_t source_us, stages_us, sink_us;
 };
 
