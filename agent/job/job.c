@@ -79,6 +79,7 @@ static void run_target(struct job *job, struct target *target, target_fn *each)
     if (rc < 0) {
         report_failure(job, target, &err);
         job->failed++;
+        job->misused += err_kind_exit_status(err.kind) == STATUS_USAGE;
     } else {
         job->done++;
     }
@@ -89,7 +90,9 @@ static int status_of(const struct job *job)
 {
     if (job->failed == 0)
         return STATUS_DONE;
-    return job->done == 0 ? STATUS_FAILED : STATUS_IN_PART;
+    if (job->done > 0)
+        return STATUS_IN_PART;
+    return job->misused == job->failed ? STATUS_USAGE : STATUS_FAILED;
 }
 
 int job_each(struct job *job, target_fn *each)

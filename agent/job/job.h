@@ -18,6 +18,7 @@ struct job {
     struct agent_options *options;
     struct ev_loop *loop;
     size_t done, failed;
+    size_t misused; /* of those that failed: by wrong usage or configuration */
 };
 
 /* One target, resolved: the component exists; wish is what stands behind the '@', or NULL. */
