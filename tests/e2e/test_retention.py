@@ -134,6 +134,8 @@ def test_a_manifest_that_cannot_be_read_hides_nothing(boat, tmp_path):
     ids = [backup(boat), backup(boat)]
     path = next((tmp_path / "store").glob(f"*/*/*/*/manifests/{ids[1]}.json"))
     path.write_text(path.read_text()[:-200])
+    # The state folder keeps copies of manifests; another agent has none.
+    boat.configure({**boat.config, "state": {"path": str(tmp_path / "other")}})
     result = boat.run("list", "--json")
     assert {one["backup"]: one["readable"] for one in result.json} == {ids[0]: True, ids[1]: False}
     before = configs.files(tmp_path / "store")

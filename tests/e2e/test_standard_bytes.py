@@ -44,7 +44,7 @@ def test_stored_files_open_with_common_tools(pg, agent, tmp_path, database, comp
     assert {path.name for path in folder.iterdir()} == {
         piece["name"] for one in manifest["objects"] for piece in one["pieces"]}
     archive = plain(folder, manifest, "database.pgdump", tool)
-    assert manifest["objects"][0]["pieces"][1]["name"] == f"database.pgdump{suffix}.001"
+    assert manifest["objects"][0]["pieces"][1]["name"] == f"database.pgdump{suffix}.0001"
     assert archive[:5] == b"PGDMP"
     roles = plain(folder, manifest, "globals.sql", tool)
     assert b'CREATE ROLE "Owner \xe2\x82\xac"' in roles
