@@ -16,6 +16,7 @@
 #include <string.h>
 
 #define CLOSE_MS   1000
+#define SETTLE_MS  500 /* of CLOSE_MS */
 #define ABORTS_MAX 5
 
 void s3_put_move(struct s3_put *put, enum put_state state)
@@ -48,6 +49,13 @@ void s3_put_fail(struct s3_put *put, const struct err *err)
     if (put->err.kind == ERR_NONE)
         put->err = *err;
     s3_put_wake(put);
+}
+
+void s3_put_note_settled(struct s3_put *put)
+{
+    put->is_settled = put->state != PUT_CREATING || put->call == NULL;
+    for (size_t i = 0; i < S3_PARTS_IN_MEMORY; i++)
+        put->is_settled = put->is_settled && put->parts[i].call == NULL;
 }
 
 /* --- parts --- */
@@ -215,24 +223,38 @@ static int abort_once(struct s3_put *put, int64_t left_ms, struct err *err)
     return rc;
 }
 
-/* An upload whose id is still to come can only be aborted once it is known. */
-static void take_back(struct s3_put *put, bool had_parts_in_flight)
+/* A request that has its answer leaves nothing behind: parts in flight are waited for a moment, and
+ * the id of an upload, without which it cannot be aborted. What is left is broken off; true then.
+ */
+static bool settle(struct s3_put *put)
+{
+    struct err ignored = ERR_INIT;
+    bool broke_off = false;
+
+    s3_put_note_settled(put);
+    if (!put->is_settled)
+        http_run(put->store->http, &put->is_settled, SETTLE_MS, true, &ignored);
+    for (size_t i = 0; i < S3_PARTS_IN_MEMORY; i++) {
+        broke_off = broke_off || put->parts[i].call != NULL;
+        s3_call_cancel(put->parts[i].call);
+    }
+    s3_call_cancel(put->call);
+    return broke_off;
+}
+
+static void take_back(struct s3_put *put)
 {
     int64_t until_us = clock_mono_us() + CLOSE_MS * 1000;
+    bool broke_off = settle(put);
     struct err err = ERR_INIT;
-    int rc = 1;
+    int rc = put->upload == NULL ? 0 : 1;
 
-    if (put->state == PUT_CREATING && !put->is_settled)
-        http_run(put->store->http, &put->is_settled, CLOSE_MS, true, &err);
-    s3_call_cancel(put->call);
-    if (put->upload == NULL)
-        return;
     for (int i = 0; i < ABORTS_MAX && rc == 1; i++) {
         int64_t left_ms = (until_us - clock_mono_us()) / 1000;
 
         rc = left_ms > 0 ? abort_once(put, left_ms, &err)
                          : err_set(&err, ERR_TIMEOUT, "no time is left");
-        if (rc == 1 && !had_parts_in_flight)
+        if (rc == 1 && !broke_off)
             rc = 0;
     }
     if (rc < 0)
@@ -244,18 +266,11 @@ static void put_close(struct sink *sink)
 {
     struct s3_put *put = (struct s3_put *)sink;
 
-    bool had_parts_in_flight = false;
-
     put->armed = false;
-    put->ended = true;
-    for (size_t i = 0; i < S3_PARTS_IN_MEMORY; i++) {
-        had_parts_in_flight = had_parts_in_flight || put->parts[i].call != NULL;
-        s3_call_cancel(put->parts[i].call);
-        put->parts[i].call = NULL;
-        put->parts[i].state = PART_EMPTY;
-    }
+    if (put->err.kind == ERR_NONE)
+        err_set(&put->err, ERR_CANCELLED, "closed"); /* so that nothing new is sent */
     source_close(put->there);
-    take_back(put, had_parts_in_flight);
+    take_back(put);
     for (size_t i = 0; i < S3_PARTS_IN_MEMORY; i++)
         pool_give(put->store->parts, put->parts[i].chunk);
     EVP_MD_CTX_free(put->digest);

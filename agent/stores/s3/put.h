@@ -47,7 +47,7 @@ struct s3_put {
     bool ended;           /* commit was called */
     char *upload;         /* multipart: its id, while it may be there to be aborted */
     struct s3_call *call; /* all but the parts'; NULL: none */
-    bool is_settled;      /* CREATING: an answer came */
+    bool is_settled;      /* no part is in flight, no upload being created */
     struct text list;     /* FINISHING: the parts */
     bool upload_is_gone;  /* CHECKING: because complete said NoSuchUpload */
     struct source *there; /* CHECKING: the object */
@@ -63,6 +63,7 @@ void s3_put_move(struct s3_put *put, enum put_state state);
 /* The first one counts; read by the next write() or commit(). */
 void s3_put_fail(struct s3_put *put, const struct err *err);
 void s3_put_wake(struct s3_put *put);
+void s3_put_note_settled(struct s3_put *put);
 
 /* upload.c: each goes on by itself, and wakes the put */
 void s3_put_single(struct s3_put *put);

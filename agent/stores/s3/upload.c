@@ -112,6 +112,7 @@ static void on_part(void *arg, struct s3_answer *answer)
 
     part->call = NULL;
     part->state = PART_EMPTY;
+    s3_put_note_settled(put);
     if (strcmp(answer->error.code, "NoSuchUpload") == 0) {
         answer->err.kind = ERR_CONFLICT;
         err_wrap(&answer->err, "another client aborted this upload");
@@ -191,7 +192,7 @@ static void on_created(void *arg, struct s3_answer *answer)
     struct err *err = &answer->err;
 
     put->call = NULL;
-    put->is_settled = true;
+    s3_put_note_settled(put);
     if (err->kind == ERR_NONE &&
         s3_xml_read(answer->http->body == NULL ? "" : answer->http->body, answer->http->body_bytes,
                     take_upload_id, put, err) == 0 &&
