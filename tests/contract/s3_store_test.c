@@ -30,7 +30,7 @@
 #define ACCESS_KEY "contract-access"
 #define SECRET_KEY "contract-secret-key"
 
-enum { SKIPPED = 77, START_TRIES = 500, START_WAIT_US = 20000 };
+enum { START_TRIES = 500, START_WAIT_US = 20000 };
 
 struct server {
     char folder[64];
@@ -166,6 +166,13 @@ static int run_on(const struct server *server, const char *name, const char *pre
     return failed;
 }
 
+static void test_needs_versitygw(void **state)
+{
+    (void)state;
+    printf("skipped: no versitygw; tests/parts/install.sh makes it\n");
+    skip();
+}
+
 int main(void)
 {
     char program[512];
@@ -174,8 +181,9 @@ int main(void)
 
     find_program(program, sizeof program);
     if (program[0] == '\0') {
-        printf("skipped: no versitygw; tests/parts/install.sh makes it\n");
-        return SKIPPED;
+        const struct CMUnitTest tests[] = {cmocka_unit_test(test_needs_versitygw)};
+
+        return cmocka_run_group_tests_name("s3", tests, NULL, NULL);
     }
     signal(SIGPIPE, SIG_IGN);
     if (server_start(&server, program))
