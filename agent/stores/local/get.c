@@ -27,7 +27,10 @@ static enum step local_read(struct source *source, struct span_out *out, struct 
 
     if (local->left == 0)
         return STEP_END;
-    n = read(local->fd, out->data + out->len, space < local->left ? space : (size_t)local->left);
+    do
+        n = read(local->fd, out->data + out->len,
+                 space < local->left ? space : (size_t)local->left);
+    while (n < 0 && errno == EINTR);
     if (n < 0) {
         err_set_errno(err, errno, "read %s", local->path);
         return STEP_ERROR;
@@ -65,26 +68,37 @@ static const struct source_ops local_source_ops = {
     .close = local_close,
 };
 
+/* What is no plain file is no object, and opening it must not wait for a writer. */
+static int open_object(struct local_source *local, struct err *err)
+{
+    struct stat info;
+    int reason;
+
+    local->fd = open(local->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (local->fd < 0 || fstat(local->fd, &info) < 0) {
+        reason = errno;
+        err_set_errno(err, reason, "open %s", local->path);
+        if (reason == ENOENT || reason == ENOTDIR || reason == ELOOP)
+            err->kind = ERR_NOT_FOUND;
+        return -1;
+    }
+    if (!S_ISREG(info.st_mode))
+        return err_set(err, ERR_NOT_FOUND, "open %s: it is no plain file", local->path);
+    local->left = (uint64_t)info.st_size;
+    return 0;
+}
+
 int local_get(struct store *store, const char *key, struct source **source, struct err *err)
 {
     struct local_source *local = mem_calloc(1, sizeof *local);
-    struct stat info;
 
     local->source.ops = &local_source_ops;
     local->fd = -1;
-    if (local_path((struct local_store *)store, key, &local->path, err) < 0)
-        goto fail;
-    local->fd = open(local->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (local->fd < 0 || fstat(local->fd, &info) < 0) {
-        err_set_errno(err, errno, "open %s", local->path);
-        if (errno == ENOENT)
-            err->kind = ERR_NOT_FOUND;
-        goto fail;
+    if (local_path((struct local_store *)store, key, &local->path, err) < 0 ||
+        open_object(local, err) < 0) {
+        local_close(&local->source);
+        return -1;
     }
-    local->left = (uint64_t)info.st_size;
     *source = &local->source;
     return 0;
-fail:
-    local_close(&local->source);
-    return -1;
 }

@@ -4,6 +4,7 @@
 #include "internal.h"
 
 #include "file.h"
+#include "log.h"
 #include "mem.h"
 #include "text.h"
 
@@ -20,7 +21,8 @@
 
 struct local_sink {
     struct sink sink;
-    char *path, *part;
+    const struct local_store *local;
+    char *path, *part; /* part: NULL when there is none */
     int fd;
     off_t written, handed_over; /* bytes; handed over to the write-back */
 };
@@ -61,6 +63,10 @@ static int same_content(const char *a, const char *b, bool *same, struct err *er
         c = getc_unlocked(file_a);
         *same = c == getc_unlocked(file_b);
     }
+    if (ferror(file_a) || ferror(file_b)) {
+        err_set_errno(err, errno, "compare %s with %s", a, b);
+        goto out;
+    }
     rc = 0;
 out:
     if (file_a != NULL)
@@ -77,7 +83,27 @@ static int rename_new(const char *from, const char *to)
     if (errno != EINVAL && errno != ENOSYS)
         return -1;
     /* A file system without RENAME_NOREPLACE: a link fails on an existing name just as well. */
-    return link(from, to) < 0 ? -1 : unlink(from);
+    if (link(from, to) < 0)
+        return -1;
+    unlink(from); /* what stays is listed as an upload; the file itself is there */
+    return 0;
+}
+
+/* A folder that was made for this file is durable only once the one around it is. */
+static int sync_folders(const struct local_sink *local, struct err *err)
+{
+    size_t root_len = strlen(local->local->root);
+    char *path = mem_strdup(local->path);
+    int rc = 0;
+
+    for (char *slash = path; rc == 0 && slash != NULL && strlen(path) > root_len;) {
+        rc = file_sync_parent(path, err);
+        slash = strrchr(path, '/');
+        if (slash != NULL)
+            *slash = '\0';
+    }
+    free(path);
+    return rc;
 }
 
 static int publish(struct local_sink *local, struct err *err)
@@ -85,6 +111,8 @@ static int publish(struct local_sink *local, struct err *err)
     bool same = false;
 
     if (rename_new(local->part, local->path) < 0) {
+        if (errno == ENOENT)
+            return err_set(err, ERR_CONFLICT, "%s was removed while it was written", local->part);
         if (errno != EEXIST)
             return err_set_errno(err, errno, "rename %s", local->part);
         if (same_content(local->part, local->path, &same, err) < 0)
@@ -95,7 +123,7 @@ static int publish(struct local_sink *local, struct err *err)
     }
     free(local->part);
     local->part = NULL;
-    return file_sync_parent(local->path, err);
+    return sync_folders(local, err);
 }
 
 static enum step local_commit(struct sink *sink, struct err *err)
@@ -119,10 +147,11 @@ static void local_arm(struct sink *sink, struct ev_loop *loop, struct waker wake
 static void local_close(struct sink *sink)
 {
     struct local_sink *local = (struct local_sink *)sink;
+    struct err err = ERR_INIT;
 
     fd_close(&local->fd);
-    if (local->part != NULL)
-        unlink(local->part);
+    if (local->part != NULL && local_remove_file(local->local, local->part, &err) < 0)
+        log_warn("left to the next prune", LOG_TEXT("err", err.text));
     free(local->part);
     free(local->path);
     free(local);
@@ -140,21 +169,21 @@ static int open_part(struct local_sink *local, struct err *err)
 {
     uint32_t tail;
 
-    /* A prune may remove the folder, empty as it still is, between the two calls. */
-    for (int attempt = 0; attempt < 5 && local->fd < 0; attempt++) {
+    /* A prune may remove a folder, empty as it still is, at any moment before the file is there. */
+    for (int attempt = 0; attempt < 5; attempt++) {
         if (file_make_parents(local->path, err) < 0)
-            return -1;
+            continue;
         if (getrandom(&tail, sizeof tail, 0) != sizeof tail)
             return err_set_errno(err, errno, "random name");
-        free(local->part);
         local->part = text_format("%s" LOCAL_PART_MARK "%08x", local->path, tail);
         local->fd = open(local->part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-        if (local->fd < 0 && errno != ENOENT && errno != EEXIST)
-            break;
+        if (local->fd >= 0)
+            return 0;
+        err_set_errno(err, errno, "create %s", local->part);
+        free(local->part);
+        local->part = NULL;
     }
-    if (local->fd < 0)
-        return err_set_errno(err, errno, "create %s", local->part);
-    return 0;
+    return -1;
 }
 
 int local_put(struct store *store, const char *key, struct sink **sink, struct err *err)
@@ -162,11 +191,9 @@ int local_put(struct store *store, const char *key, struct sink **sink, struct e
     struct local_sink *local = mem_calloc(1, sizeof *local);
 
     local->sink.ops = &local_sink_ops;
+    local->local = (struct local_store *)store;
     local->fd = -1;
-    if (local_path((struct local_store *)store, key, &local->path, err) < 0 ||
-        open_part(local, err) < 0) {
-        free(local->part);
-        local->part = NULL;
+    if (local_path(local->local, key, &local->path, err) < 0 || open_part(local, err) < 0) {
         local_close(&local->sink);
         return -1;
     }

@@ -64,6 +64,8 @@ static int local_stat(struct store *store, const char *key, struct store_entry *
         if (kept_errno == ENOENT || kept_errno == ENOTDIR)
             err->kind = ERR_NOT_FOUND;
     }
+    if (rc == 0 && !S_ISREG(info.st_mode))
+        rc = err_set(err, ERR_NOT_FOUND, "%s is no plain file", path);
     if (rc == 0) {
         entry->bytes = (uint64_t)info.st_size;
         entry->modified_ms = (int64_t)info.st_mtim.tv_sec * 1000 + info.st_mtim.tv_nsec / 1000000;
@@ -84,8 +86,7 @@ static int local_list_uploads(struct store *store, const char *prefix, store_eac
     return local_walk(store, prefix, true, each, arg, err);
 }
 
-/* Removes a file, and the folders that are empty without it. */
-static int remove_path(const struct local_store *local, char *path, struct err *err)
+int local_remove_file(const struct local_store *local, char *path, struct err *err)
 {
     size_t root_len = strlen(local->root);
 
@@ -106,7 +107,7 @@ static int local_remove(struct store *store, const char *key, struct err *err)
     int rc = local_path(local, key, &path, err);
 
     if (rc == 0)
-        rc = remove_path(local, path, err);
+        rc = local_remove_file(local, path, err);
     free(path);
     return rc;
 }

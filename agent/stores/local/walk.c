@@ -29,9 +29,12 @@ static char *part_mark(char *name)
 {
     size_t len = strlen(name);
     size_t tail = strlen(LOCAL_PART_MARK) + LOCAL_PART_TAIL;
-    char *at = name + len - tail;
+    char *at;
 
-    if (len <= tail || strncmp(at, LOCAL_PART_MARK, strlen(LOCAL_PART_MARK)) != 0)
+    if (len <= tail)
+        return NULL;
+    at = name + len - tail;
+    if (strncmp(at, LOCAL_PART_MARK, strlen(LOCAL_PART_MARK)) != 0)
         return NULL;
     return strspn(at + strlen(LOCAL_PART_MARK), "0123456789abcdef") == LOCAL_PART_TAIL ? at : NULL;
 }
@@ -82,10 +85,14 @@ static int gather(const char *root, const char *prefix, bool parts, struct findi
         /* What vanishes while one looks, a prune beside this took: no error. */
         if ((entry->fts_info == FTS_ERR || entry->fts_info == FTS_DNR ||
              entry->fts_info == FTS_NS) &&
-            entry->fts_errno != ENOENT) {
+            entry->fts_errno != ENOENT && entry->fts_errno != ENOTDIR) {
             err_set_errno(err, entry->fts_errno, "list %s", entry->fts_path);
             goto out;
         }
+    }
+    if (errno != 0) {
+        err_set_errno(err, errno, "list %s", top);
+        goto out;
     }
     rc = 0;
 out:
