@@ -21,7 +21,8 @@ struct http_request;
 
 struct http_options {
     const char *ca_file;      /* NULL: the system's bundle; else only this one counts */
-    int64_t stall_timeout_ms; /* nothing moved for so long: broken (whole seconds, rounded up) */
+    int64_t stall_timeout_ms; /* nothing moved for so long: broken. Whole seconds, rounded
+                               * up; libcurl's average needs up to 5 s more to fall */
 };
 
 enum http_method { HTTP_GET, HTTP_HEAD, HTTP_PUT, HTTP_POST, HTTP_DELETE };

@@ -147,9 +147,12 @@ static void add_advice(const struct s3_call *call, const struct s3_answer *answe
         text_add(text, "; is the secret key right?");
     else if (strcmp(code, "InvalidAccessKeyId") == 0)
         text_add(text, "; is the access key right, and for this endpoint?");
-    else if (answer->status == 401 || answer->status == 403)
-        text_add(text, "; needed: %s on %s%s%s", call->ask.right, store->bucket,
-                 call->key == NULL ? "" : "/", call->key == NULL ? "" : store->prefix);
+    else if (judge(call, answer) == AGAIN_NEW_KEYS)
+        text_add(text, "; fetch new keys");
+    else if (kind_of(call, answer) == ERR_DENIED)
+        text_add(text, "; needed: %s on arn:aws:s3:::%s%s%s%s", call->ask.right, store->bucket,
+                 call->key == NULL ? "" : "/", call->key == NULL ? "" : store->prefix,
+                 call->key == NULL ? "" : "*");
     else if (kind_of(call, answer) == ERR_CONFIG)
         text_add(text, "; is the region right?");
     if (answer->http->bucket_region[0] != '\0' && kind_of(call, answer) == ERR_CONFIG)
@@ -217,11 +220,14 @@ static bool arm_next_attempt(struct s3_call *call, int64_t retry_after_ms)
     int64_t delay_ms =
         arc4random_uniform((uint32_t)(span_ms > BACKOFF_CAP_MS ? BACKOFF_CAP_MS : span_ms) + 1);
 
-    if (delay_ms < retry_after_ms)
-        delay_ms = retry_after_ms;
-    if (spent_ms + delay_ms > call->store->retry_deadline_ms)
+    int64_t left_ms = call->store->retry_deadline_ms - spent_ms;
+
+    if (left_ms <= 0 || retry_after_ms > left_ms)
         return false;
-    arm(call, delay_ms);
+    /* The last attempt comes at the deadline, not somewhere before it. */
+    if (delay_ms > left_ms)
+        delay_ms = left_ms;
+    arm(call, delay_ms > retry_after_ms ? delay_ms : retry_after_ms);
     return true;
 }
 
