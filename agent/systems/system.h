@@ -38,8 +38,8 @@ struct system_ops {
     const char *name;
 
     /* Connections, rights, versions of tools, and what of this server is in no component of the
-     * options. With grants, prints what SQL would give the rights
-     * that this configuration needs. 0 unless stopped; findings go to line(). */
+     * options. With grants, also the SQL that gives the rights which this configuration needs: a
+     * line each, what being "grant". 0 unless stopped; findings go to line(). */
     int (*check)(const struct agent_options *options, const struct component_options *component,
                  bool grants, check_fn *line, void *arg, struct err *err);
 

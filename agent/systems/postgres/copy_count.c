@@ -5,6 +5,7 @@
 #include "copy_count.h"
 
 #include "mem.h"
+#include "names.h"
 #include "sql_split.h"
 #include "text.h"
 
@@ -49,58 +50,6 @@ void copy_count_free(struct copy_count *count)
     sql_split_free(count->split);
     free(count->name);
     free(count);
-}
-
-/* The length of the UTF-8 character at s, 0 when it is none (RFC 3629). */
-static size_t character(const unsigned char *s)
-{
-    uint32_t code;
-    size_t len = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
-
-    if (len < 2 || s[0] > 0xf4)
-        return len < 2 ? len : 0;
-    code = s[0] & (0xffU >> (len + 1));
-    for (size_t i = 1; i < len; i++) {
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-        code = code << 6 | (s[i] & 0x3fU);
-    }
-    if ((len == 3 && (code < 0x800 || (code >= 0xd800 && code < 0xe000))) ||
-        (len == 4 && (code < 0x10000 || code > 0x10ffff)))
-        return 0;
-    return len;
-}
-
-static void add_name(struct text *key, const char *name)
-{
-    bool plain = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(name) &&
-                 name[0] != '\0' && (name[0] < '0' || name[0] > '9');
-
-    if (!plain)
-        text_add_char(key, '"');
-    for (const char *at = name; *at != '\0';) {
-        size_t len = character((const unsigned char *)at);
-
-        if (len == 0)
-            text_add(key, "\\x%02x", (unsigned char)*at);
-        else
-            text_add_bytes(key, at, len);
-        if (*at == '"')
-            text_add_char(key, '"');
-        at += len == 0 ? 1 : len;
-    }
-    if (!plain)
-        text_add_char(key, '"');
-}
-
-char *pg_table_key(const char *schema, const char *table)
-{
-    struct text key = TEXT_INIT;
-
-    add_name(&key, schema);
-    text_add_char(&key, '.');
-    add_name(&key, table);
-    return text_take(&key);
 }
 
 /* Reads a name as in SQL, without its quotes; returns what follows, NULL when there is none. */

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* table: as pg_table_key makes it; lent. */
+/* table: as pg_table_key (names.h) makes it; lent. */
 typedef void copy_table_fn(void *arg, const char *table, uint64_t rows);
 
 struct copy_count;
@@ -22,8 +22,3 @@ void copy_count_free(struct copy_count *count);
 int copy_count_feed(struct copy_count *count, const uint8_t *data, size_t len, struct err *err);
 /* No more comes: ERR_CORRUPT when a statement or a COPY block is not finished. */
 int copy_count_end(struct copy_count *count, struct err *err);
-
-/* How a table is called in manifests and findings: schema.table, each quoted as in SQL unless it is
- * made of a-z, 0-9 and _ alone, whatever words a version of PostgreSQL reserves. Bytes that are not
- * UTF-8 (databases of another encoding) become \xNN. free() it. */
-char *pg_table_key(const char *schema, const char *table);

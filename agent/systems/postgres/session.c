@@ -447,27 +447,3 @@ enum pg_wait pg_poll(struct pg_session *session, int timeout_ms, struct err *err
         *err = session->failure;
     return wait;
 }
-
-static char *quote(const char *text, char mark)
-{
-    struct text quoted = TEXT_INIT;
-
-    text_add_char(&quoted, mark);
-    for (; *text != '\0'; text++) {
-        if (*text == mark)
-            text_add_char(&quoted, mark);
-        text_add_char(&quoted, *text);
-    }
-    text_add_char(&quoted, mark);
-    return text_take(&quoted);
-}
-
-char *pg_quote_name(const char *name)
-{
-    return quote(name, '"');
-}
-
-char *pg_quote_text(const char *text)
-{
-    return quote(text, '\'');
-}

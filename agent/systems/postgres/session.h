@@ -35,7 +35,7 @@ int64_t pg_session_deadline(const struct pg_session *session);
 
 /* Runs statements without parameters; several may be separated by semicolons. */
 int pg_exec(struct pg_session *session, struct err *err, const char *sql);
-/* The same with the text composed like printf; identifiers must have come through pg_quote. */
+/* The same with the text composed like printf; identifiers through pg_quote_name. */
 int pg_execf(struct pg_session *session, struct err *err, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* Runs one query with text parameters ($1, ...); *result is the last one's rows: PQclear it.
@@ -52,7 +52,3 @@ int pg_query_text(struct pg_session *session, const char *sql, const char *const
 int pg_send(struct pg_session *session, const char *sql, struct err *err);
 enum pg_wait { PG_WAIT_AGAIN, PG_WAIT_END, PG_WAIT_ERROR };
 enum pg_wait pg_poll(struct pg_session *session, int timeout_ms, struct err *err);
-
-/* Quoted for SQL; free() them. */
-char *pg_quote_name(const char *name);
-char *pg_quote_text(const char *text);

@@ -1,83 +1,133 @@
 // SPDX-License-Identifier: Apache-2.0
-// Both renames stand in one transaction: at every instant, also of a kill -9, there is one database
-// of the live name. A rename waits up to 5 s (the server's own limit) for the clients of its
-// database to go, and its lock keeps new ones out meanwhile; the helper session ends those there
-// are. Forbidding connections first (ALLOW_CONNECTIONS false) would turn a kill -9 into an outage.
-#include "swap.h"
+// Two renames in one transaction: whatever happens, either both names are as before or both are
+// new. The first rename takes the lock that keeps new sessions out of the live database, and waits
+// (up to 5 s, by the server's own count) for those that are in it; a second session ends them
+// meanwhile. One that cannot be ended makes the rename fail, and nothing has changed.
+#include "restoring.h"
 
+#include "cancel.h"
 #include "clock.h"
-#include "mem.h"
-#include "names.h"
+#include "facts.h"
+#include "log.h"
+#include "manifest.h"
 #include "text.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-#define POLL_MS 50
+#define TERMINATE_EVERY_MS 50
+#define COMMIT_TIME_US     INT64_C(10000000)
 
-static int disconnect_clients(struct pg_session *helper, const char *database, struct err *err)
+struct names {
+    char *live, *made, *old; /* quoted */
+};
+
+/* Ends the sessions of the live database until the rename is through. */
+static int rename_live(struct restoring *restoring, struct pg_session *second,
+                       const struct names *names, struct err *err)
 {
-    PGresult *result = NULL;
-    int rc = pg_query(helper,
-                      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                      " WHERE datname = $1 AND pid <> pg_backend_pid()",
-                      &database, 1, &result, err);
+    const char *params[] = {restoring->live};
+    char *sql = text_format("ALTER DATABASE %s RENAME TO %s", names->live, names->old);
+    enum pg_wait wait = PG_WAIT_AGAIN;
+    int rc = pg_send(restoring->session, sql, err);
 
-    PQclear(result);
-    return rc < 0 ? err_wrap(err, "disconnect the clients of %s", database) : 0;
-}
+    free(sql);
+    while (rc == 0 && wait == PG_WAIT_AGAIN) {
+        /* A session that this user may not end is the rename's to complain of. */
+        struct err ignored = ERR_INIT;
 
-/* Ends with the statement done, or failed by the server's limit. */
-static int rename_live(struct pg_session *maintenance, struct pg_session *helper, const char *live,
-                       const char *statement, struct err *err)
-{
-    enum pg_wait wait;
-
-    if (pg_send(maintenance, statement, err) < 0)
-        return -1;
-    while ((wait = pg_poll(maintenance, POLL_MS, err)) == PG_WAIT_AGAIN)
-        if (disconnect_clients(helper, live, err) < 0)
-            return -1;
-    return wait == PG_WAIT_END ? 0 : -1;
-}
-
-static int rename_both(struct pg_session *maintenance, struct pg_session *helper, const char *live,
-                       const char *restored, const char *old, struct err *err)
-{
-    int rc = -1;
-    char *live_name = pg_quote_name(live);
-    char *restored_name = pg_quote_name(restored);
-    char *old_name = pg_quote_name(old == NULL ? "" : old);
-    char *away = text_format("ALTER DATABASE %s RENAME TO %s", live_name, old_name);
-
-    if (old != NULL && rename_live(maintenance, helper, live, away, err) < 0) {
-        err_wrap(err, "rename %s away (its clients, or a prepared transaction, are in the way)",
-                 live);
-        goto out;
+        pg_query(second,
+                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1"
+                 " AND pid <> pg_backend_pid()",
+                 params, 1, NULL, &ignored);
+        wait = pg_poll(restoring->session, TERMINATE_EVERY_MS, err);
     }
-    rc = pg_execf(maintenance, err, "ALTER DATABASE %s RENAME TO %s", restored_name, live_name);
-    if (rc < 0)
-        err_wrap(err, "rename %s to %s", restored, live);
-out:
-    free(away);
-    free(old_name);
-    free(restored_name);
-    free(live_name);
+    if (rc == 0 && wait == PG_WAIT_END)
+        return 0;
+    if (err->kind == ERR_CONFLICT)
+        err->kind = ERR_REFUSED;
+    return err_wrap(err, "take the name from the live database");
+}
+
+static int rename_made(struct restoring *restoring, const struct names *names, struct err *err)
+{
+    bool is_template =
+        json_is_true(pg_fact(restoring->request.manifest, "database", "is_template"));
+
+    if (pg_execf(restoring->session, err, "ALTER DATABASE %s RENAME TO %s", names->made,
+                 names->live) < 0)
+        return err_wrap(err, "give the name to the new database");
+    if (is_template)
+        return pg_execf(restoring->session, err, "ALTER DATABASE %s IS_TEMPLATE true", names->live);
+    return 0;
+}
+
+/* A COMMIT whose answer was lost has happened or not: only the names can tell. */
+static int look_after_commit(struct restoring *restoring, struct err *err)
+{
+    const struct postgres_options *options = &restoring->request.component->postgres;
+    const char *params[] = {restoring->made};
+    struct pg_session *session = NULL;
+    struct err failure = ERR_INIT;
+    char *there = NULL;
+    int rc = -1;
+
+    if (pg_session_open("restore_conninfo", options->restore_conninfo, NULL,
+                        clock_mono_us() + COMMIT_TIME_US, &session, &failure) < 0 ||
+        pg_query_text(session, "SELECT datname FROM pg_database WHERE datname = $1", params, 1,
+                      &there, &failure) < 0)
+        err_wrap(err, "whether the databases were swapped is not known");
+    else if (there == NULL)
+        rc = 0;
+    else
+        err_wrap(err, "the databases were not swapped");
+    free(there);
+    pg_session_close(session);
     return rc;
 }
 
-int pg_swap(struct pg_session *maintenance, struct pg_session *helper, const char *live,
-            const char *restored, const char *old, struct err *err)
+static int commit(struct restoring *restoring, struct err *err)
 {
-    struct err ignored = ERR_INIT;
+    int64_t limit_us = clock_mono_us() + COMMIT_TIME_US;
 
-    if (pg_exec(maintenance, err, "BEGIN; SET LOCAL lock_timeout = '5s'") < 0)
+    if (cancel_check(err) < 0)
         return -1;
-    if (rename_both(maintenance, helper, live, restored, old, err) < 0) {
-        pg_exec(maintenance, &ignored, "ROLLBACK");
-        return err_wrap(err, "swap");
+    if (limit_us < pg_session_deadline(restoring->session))
+        pg_session_set_deadline(restoring->session, limit_us);
+    if (pg_exec(restoring->session, err, "COMMIT") == 0)
+        return 0;
+    /* A stop wished for meanwhile has to wait for the answer to what has happened. */
+    cancel_grace(CANCEL_GRACE_MS);
+    return look_after_commit(restoring, err);
+}
+
+int pg_swap(struct restoring *restoring, struct err *err)
+{
+    const struct postgres_options *options = &restoring->request.component->postgres;
+    struct names names = {.live = pg_quote_name(restoring->live),
+                          .made = pg_quote_name(restoring->made),
+                          .old = pg_quote_name(restoring->old_name)};
+    int64_t deadline_us = pg_session_deadline(restoring->session);
+    struct pg_session *second = NULL;
+    struct err ignored = ERR_INIT;
+    int rc = -1;
+
+    if (restoring->live_exists && pg_session_open("restore_conninfo", options->restore_conninfo,
+                                                  NULL, deadline_us, &second, err) < 0)
+        goto out;
+    if (pg_exec(restoring->session, err, "BEGIN") < 0)
+        goto out;
+    if ((restoring->live_exists && rename_live(restoring, second, &names, err) < 0) ||
+        rename_made(restoring, &names, err) < 0) {
+        pg_exec(restoring->session, &ignored, "ROLLBACK");
+        goto out;
     }
-    if (pg_exec(maintenance, err, "COMMIT") < 0)
-        return err_wrap(err, "swap: the commit was not acknowledged; it took place if %s is gone",
-                        restored);
-    return 0;
+    rc = commit(restoring, err);
+out:
+    pg_session_set_deadline(restoring->session, deadline_us);
+    pg_session_close(second);
+    free(names.live);
+    free(names.made);
+    free(names.old);
+    return rc;
 }

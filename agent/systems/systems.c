@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+// The list of systems. An array that can be read; nothing registers itself.
+#include "system.h"
+
+#include "postgres.h"
+
+const char *const system_names[] = {"postgres", NULL};
+
+static const struct system_ops *const systems[] = {&postgres_system};
+
+const struct system_ops *system_get(int system)
+{
+    return systems[system];
+}
