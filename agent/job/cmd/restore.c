@@ -86,7 +86,7 @@ static void tell(const struct job *job, const struct target *target,
                  const struct manifest *manifest, int64_t took_ms, json_t *findings)
 {
     const char *database = json_string_value(json_object_get(findings, "database"));
-    const char *old = json_string_value(json_object_get(findings, "old"));
+    const char *old = json_string_value(json_object_get(findings, "old_database"));
     char took[24];
 
     log_info("restored", LOG_TEXT("component", target->component->name),
