@@ -246,6 +246,23 @@ static bool is_own(const char *key)
            strcmp(key, "is_template") == 0;
 }
 
+/* The order of rights means nothing. */
+static bool is_same(const char *key, const json_t *is, const json_t *was)
+{
+    bool same = true;
+
+    if (strcmp(key, "acl") != 0 || !json_is_array(is) || !json_is_array(was))
+        return json_equal(is, was);
+    for (size_t i = 0; same && i < json_array_size(was); i++) {
+        bool found = false;
+
+        for (size_t j = 0; !found && j < json_array_size(is); j++)
+            found = json_equal(json_array_get(was, i), json_array_get(is, j));
+        same = found;
+    }
+    return same && json_array_size(is) == json_array_size(was);
+}
+
 static int say_difference(const char *key, const json_t *is, const json_t *was, struct err *err)
 {
     char *is_text = json_dumps(is, JSON_ENCODE_ANY | JSON_COMPACT);
@@ -272,7 +289,7 @@ static int compare(struct restoring *restoring, struct err *err)
     json_object_foreach (expected, key, value) {
         json_t *is = json_object_get(found, key);
 
-        if (rc == 0 && is != NULL && !is_own(key) && !json_equal(value, is))
+        if (rc == 0 && is != NULL && !is_own(key) && !is_same(key, is, value))
             rc = say_difference(key, is, value, err);
     }
     if (rc == 0 && !json_is_object(found))
