@@ -56,6 +56,15 @@ static bool still_there(const struct record *record)
            by_name.st_ino == by_fd.st_ino && by_name.st_dev == by_fd.st_dev;
 }
 
+/* An owner locks its record before it writes: an empty one may belong to somebody who is just about
+ * to lock it, and proves nothing. Who dies right there has left nothing else behind. */
+static bool still_empty(const struct record *record)
+{
+    struct stat info;
+
+    return fstat(record->fd, &info) == 0 && info.st_size == 0;
+}
+
 /* *record stays NULL when the file is not there (and flags do not create it) or is locked. */
 static int lock(char *path, int flags, struct record **record, struct err *err)
 {
@@ -71,6 +80,8 @@ static int lock(char *path, int flags, struct record **record, struct err *err)
             record_free(opened);
             return -1;
         }
+        if ((flags & O_CREAT) == 0 && still_empty(opened))
+            break;
         if (flock(opened->fd, LOCK_EX | LOCK_NB) < 0)
             break;
         if (still_there(opened)) {
