@@ -19,7 +19,7 @@
 
 #define FETCH_BEFORE_MS   300000 /* of the end */
 #define USABLE_BEFORE_MS  60000
-#define FETCH_AGAIN_MS    10000 /* after a failure, while the old keys are still good */
+#define FETCH_AGAIN_MS    10000 /* after an attempt, while the keys are usable */
 #define FETCH_TIMEOUT_MS  10000
 #define LINK_LOCAL_MS     2000 /* the machine's service answers at once, or is not there */
 #define TOKEN_MAX_BYTES   ((size_t)64 * 1024)
@@ -40,7 +40,8 @@ struct s3_credentials {
     char *body;       /* of request */
     struct http_request *request;
     struct s3_waiter *waiters;
-    int64_t fetch_from_ms; /* no earlier, after a failure */
+    int64_t fetch_from_ms; /* no earlier, after an attempt */
+    bool is_fresh;         /* until then: the keys came with it */
 };
 
 static const char *variable(const char *name)
@@ -257,16 +258,28 @@ static void on_answer(void *arg, struct http_answer *answer)
     credentials->request = NULL;
     int rc = take_answer(credentials, answer, &err);
 
+    if (rc != 0) {
+        credentials->fetch_from_ms = clock_wall_ms() + FETCH_AGAIN_MS;
+        credentials->is_fresh = rc > 0;
+    }
     if (rc > 0) {
         wake_all(credentials, NULL);
     } else if (rc < 0) {
-        credentials->fetch_from_ms = clock_wall_ms() + FETCH_AGAIN_MS;
         add_origin(credentials, &err);
         wake_all(credentials, &err);
     }
 }
 
 /* --- keys for a call --- */
+
+/* Keys that just came are used whatever their end: this machine's clock may be wrong, and asking
+ * again would bring the same. */
+static bool is_usable(const struct s3_credentials *credentials, int64_t left_ms, int64_t now_ms)
+{
+    return credentials->keys.access_key != NULL &&
+           (left_ms >= USABLE_BEFORE_MS ||
+            (credentials->is_fresh && now_ms < credentials->fetch_from_ms));
+}
 
 enum step s3_credentials_get(struct s3_credentials *credentials, const struct s3_keys **keys,
                              struct s3_waiter *waiter, struct err *err)
@@ -276,17 +289,18 @@ enum step s3_credentials_get(struct s3_credentials *credentials, const struct s3
     int64_t left_ms = have->access_key == NULL ? 0
                       : have->expires_ms == 0  ? INT64_MAX
                                                : have->expires_ms - now_ms;
+    bool usable = is_usable(credentials, left_ms, now_ms);
 
     if (left_ms < FETCH_BEFORE_MS && credentials->request == NULL &&
-        (left_ms < USABLE_BEFORE_MS || now_ms >= credentials->fetch_from_ms) &&
-        fetch(credentials, err) < 0) {
+        (!usable || now_ms >= credentials->fetch_from_ms) && fetch(credentials, err) < 0) {
         add_origin(credentials, err);
         credentials->fetch_from_ms = now_ms + FETCH_AGAIN_MS;
-        if (left_ms < USABLE_BEFORE_MS)
+        credentials->is_fresh = false;
+        if (!usable)
             return STEP_ERROR;
         err_clear(err);
     }
-    if (left_ms >= USABLE_BEFORE_MS) {
+    if (usable) {
         *keys = have;
         return STEP_OK;
     }
