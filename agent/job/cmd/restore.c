@@ -33,9 +33,12 @@ static char *what_is_lost(const struct question *question)
     struct text text = TEXT_INIT;
     char when[CLOCK_TEXT_CAP], shown[24];
 
-    text_add(&text, "recovery point %s, you lose %s",
-             clock_format(manifest->recovery_point_ms, when),
-             text_show_duration(age_ms < 0 ? 0 : age_ms, shown, sizeof shown));
+    text_show_duration(age_ms < 0 ? 0 : age_ms, shown, sizeof shown);
+    text_add(&text, "recovery point %s, ", clock_format(manifest->recovery_point_ms, when));
+    if (question->job->in->to == NULL)
+        text_add(&text, "you lose %s", shown);
+    else
+        text_add(&text, "%s ago", shown);
     if (drill_ms < 0)
         text_add(&text, "; no drill has proven a backup yet");
     else
