@@ -97,6 +97,15 @@ static enum verdict judge(const struct s3_call *call, const struct s3_answer *an
     return is_one_of(code, expired) ? AGAIN_NEW_KEYS : FINAL;
 }
 
+/* A 404 of something that is no S3, or about something else than objects, must not look as if the
+ * object were not there. The answer to HEAD has no body to tell. */
+static bool says_missing(const struct s3_call *call, const struct s3_answer *answer)
+{
+    static const char *const missing[] = {"NoSuchKey", "NoSuchBucket", "NoSuchUpload", NULL};
+
+    return call->ask.method == HTTP_HEAD || is_one_of(answer->error.code, missing);
+}
+
 static enum err_kind kind_of(const struct s3_call *call, const struct s3_answer *answer)
 {
     static const char *const full[] = {"QuotaExceeded", "XMinioStorageFull", "InsufficientStorage",
@@ -118,7 +127,7 @@ static enum err_kind kind_of(const struct s3_call *call, const struct s3_answer 
     case 403:
         return ERR_DENIED;
     case 404:
-        return ERR_NOT_FOUND;
+        return says_missing(call, answer) ? ERR_NOT_FOUND : ERR_STORE;
     case 409:
         return ERR_CONFLICT;
     case 412:
