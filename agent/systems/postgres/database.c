@@ -36,6 +36,25 @@ int pg_take_lock(struct pg_session *session, const char *name, bool *taken, stru
     return 0;
 }
 
+int pg_lock_holder_is_busy(struct pg_session *session, const char *name, bool *busy,
+                           struct err *err)
+{
+    const char *params[] = {name};
+    char *answer = NULL;
+
+    if (pg_query_text(session,
+                      "SELECT count(*) = 0 OR bool_or(a.state = 'active') FROM pg_locks AS l"
+                      " JOIN pg_stat_activity AS a ON a.pid = l.pid WHERE l.locktype = 'advisory'"
+                      " AND l.granted AND l.classid = " LOCK_CLASS
+                      " AND l.objid = hashtext($1)::oid AND l.objsubid = 2"
+                      " AND l.pid <> pg_backend_pid()",
+                      params, 1, &answer, err) < 0)
+        return -1;
+    *busy = answer != NULL && strcmp(answer, "t") == 0;
+    free(answer);
+    return 0;
+}
+
 /* A subscription would keep its database from being dropped, and dropping it the usual way would
  * drop the slot that the live one may still use. */
 static void drop_subscriptions(struct restoring *restoring, const char *name)
@@ -114,17 +133,17 @@ void pg_drop_leftovers(struct restoring *restoring)
                  " (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid "
                  "= " LOCK_CLASS " AND objid = hashtext(datname::text)::oid AND objsubid = 2)",
                  NULL, 0, &result, &err) < 0) {
-        log_err("leftovers of dead jobs could not be looked for", &err, NULL, 0);
+        log_warn("leftovers of dead jobs could not be looked for", LOG_TEXT("err", err.text));
         return;
     }
     pg_session_set_deadline(restoring->session, limit_us < deadline_us ? limit_us : deadline_us);
     for (int i = 0; i < PQntuples(result); i++) {
         const char *name = PQgetvalue(result, i, 0);
-        const struct log_field field = LOG_TEXT("database", name);
 
         err_clear(&err);
         if (pg_drop_database(restoring, name, &err) < 0)
-            log_err("what a dead job left could not be dropped", &err, &field, 1);
+            log_warn("what a dead job left could not be dropped", LOG_TEXT("database", name),
+                     LOG_TEXT("err", err.text));
         else
             log_info("dropped what a dead job left", LOG_TEXT("database", name));
     }
