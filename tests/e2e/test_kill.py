@@ -36,7 +36,7 @@ both = itertools.cycle([False, True])
 @pytest.fixture(scope="module", autouse=True)
 def _databases(pg):
     scenes.fill(pg, "small", 5_000)
-    scenes.fill(pg, "large", 22_000, width=32)
+    scenes.fill(pg, "large", 17_000, width=32)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -112,8 +112,7 @@ def test_backup_with_a_tool_half_way(pg, tmp_path, tool):
         wait_until(lambda: tools.hanging(tool), 30, "half-way")
         assert kill(running, "backup, tool half-way")
     tools.clear()
-    wait_until(lambda: not pg.sql("SELECT 1 FROM pg_stat_activity WHERE application_name = 'pg_dump'"), 10,
-               "its backend gone")
+    wait_until(lambda: not pg.sql("SELECT 1 FROM pg_stat_activity WHERE datname = 'large'"), 10, "its backends gone")
     after(scene, "backup")
 
 
@@ -411,16 +410,15 @@ def test_what_another_agent_left_goes_when_it_is_old(pg, stub, tmp_path):
     held.action.drop()
     stub.clear()
     wait_until(stub.idle, 10, "dropped")
-    other.run("prune")
-    assert scene.store.uploads()
-    for upload in stub.uploads.values():
-        upload.initiated -= 23 * 3600
-    other.run("prune")
-    assert scene.store.uploads()
-    for upload in stub.uploads.values():
-        upload.initiated -= 2 * 3600
-    other.run("prune")
-    assert not scene.store.uploads() and scene.manifests() == [first]
+    for hours, gone in ((0, False), (23, False), (2, True)):
+        for entry in stub.uploads.values():
+            entry.initiated -= hours * 3600
+        for entry in stub.objects.values():
+            entry.modified -= hours * 3600
+        other.run("prune")
+        assert bool(scene.store.uploads()) != gone and bool(scene.orphans()) != gone
+    assert scene.manifests() == [first]
+    scene.run("verify", first)
 
 
 # --- the campaign

@@ -211,11 +211,6 @@ def kind_of(result: Result) -> str:
     return next(one["error"]["kind"] for one in result.json if one.get("result") == "failed")
 
 
-def dump_bytes(pg: Postgres, database: str) -> bytes:
-    """What pg_dump writes of a database into a pipe: to know where to cut."""
-    return pg.tool("pg_dump", "-Fc", "-Z0", dbname=database).stdout
-
-
 def manifest(scene: Scene, backup: str) -> dict[str, Any]:
     """The manifest of a backup, by lifeboat's own words."""
     return next(json.loads(line)["manifest"] for line in scene.run("show", backup).stdout.splitlines()
