@@ -14,6 +14,7 @@
 #include "clock.h"
 #include "file.h"
 #include "log.h"
+#include "mem.h"
 
 #include <arpa/inet.h>
 #include <ev.h>
@@ -172,7 +173,7 @@ static void on_wake(void *arg, const struct err *err)
 static int set_up(void **state)
 {
     static const struct clock_ops ops = {.wall_ms = wall_ms, .mono_us = mono_us};
-    struct place *place = calloc(1, sizeof *place);
+    struct place *place = mem_calloc(1, sizeof *place);
     struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
     int fd;
 

@@ -223,8 +223,8 @@ static void test_keys_are_whole_or_refused(void **state)
                        "\"2026-11-23T09:15:00Z\"}";
     static const char *const bad[] = {
         "", "[]", "{}", "{\"AccessKeyId\": 1}",
-        "{\"AccessKeyId\": \"a\", \"SecretAccessKey\": \"s\", \"Token\": \"t\\r\\nHost: evil\", "
-        "\"Expiration\": \"2026-11-23T09:15:00Z\"}"};
+        ("{\"AccessKeyId\": \"a\", \"SecretAccessKey\": \"s\", \"Token\": \"t\\r\\nHost: evil\", "
+         "\"Expiration\": \"2026-11-23T09:15:00Z\"}")};
     struct s3_keys keys = {.access_key = NULL};
     struct err err = ERR_INIT;
 
