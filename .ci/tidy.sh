@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# clang-tidy over every source that a build folder compiles, two at once.
+# clang-tidy over the programs' sources that a build folder compiles, two at once. Tests are left to the compilers and
+# sanitizers: the analyzer does not see that a failed assertion of cmocka ends the function.
 set -euo pipefail
 
 if [ $# -gt 1 ]; then
@@ -14,7 +15,7 @@ if [ ! -f "$build/compile_commands.json" ]; then
     exit 2
 fi
 
-mapfile -t sources < <(jq -r '.[].file' "$build/compile_commands.json" | sort -u)
+mapfile -t sources < <(jq -r '.[].file' "$build/compile_commands.json" | grep -E "^$PWD/(common|agent|tools)/" | sort -u)
 
 tidy_one() {
     local help=(--extra-arg=-include "--extra-arg=$PWD/.ci/tidy.h") log rc=0

@@ -79,6 +79,7 @@ static void seal(struct s3_put *put)
     struct part *part = put->filling;
     struct part_record *record = add_record(put);
 
+    assert(part != NULL);
     EVP_DigestFinal_ex(put->digest, record->sha256, NULL);
     part->number = put->record_count;
     part->state = PART_READY;
