@@ -5,6 +5,7 @@
 // this process cannot, the next one does (database.c).
 #include "restoring.h"
 
+#include "cancel.h"
 #include "child.h"
 #include "clock.h"
 #include "log.h"
@@ -12,17 +13,17 @@
 #include "mem.h"
 #include "text.h"
 
-#include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <unistd.h>
 
 #define CLOSE_TIME_US INT64_C(30000000)
+#define LOCK_TIME_US  INT64_C(8000000)
 
 static void choose_names(struct restoring *restoring)
 {
-    char time_text[CLOCK_TEXT_CAP], hex[9];
+    char hex[9];
     uint8_t random[4];
     char *suffix;
 
@@ -32,7 +33,14 @@ static void choose_names(struct restoring *restoring)
     suffix = text_format("_lifeboat_%s_%s", restoring->request.scratch ? "drill" : "new", hex);
     pg_name_make(restoring->live, suffix, restoring->made);
     free(suffix);
-    suffix = text_format("_old_%s", clock_format_compact(clock_wall_ms(), time_text));
+}
+
+/* Of the moment of the swap: one second holds no two. */
+static void choose_old_name(struct restoring *restoring)
+{
+    char time_text[CLOCK_TEXT_CAP];
+    char *suffix = text_format("_old_%s", clock_format_compact(clock_wall_ms(), time_text));
+
     pg_name_make(restoring->live, suffix, restoring->old_name);
     free(suffix);
 }
@@ -51,18 +59,29 @@ static int choose_live(struct restoring *restoring, struct err *err)
     return 0;
 }
 
+/* A job that was killed in the middle of a command keeps its lock until the server has noticed;
+ * the session of a living one does nothing most of the time. */
 static int lock_live(struct restoring *restoring, struct err *err)
 {
-    bool taken = false;
+    int64_t until_us = clock_mono_us() + LOCK_TIME_US;
+    bool taken = false, busy = true;
 
     if (restoring->request.scratch)
         return 0;
-    if (pg_take_lock(restoring->session, restoring->live, &taken, err) < 0)
-        return -1;
-    if (!taken)
-        return err_set(err, ERR_REFUSED, "another restore of database %s is running at %s",
-                       restoring->live, pg_session_place(restoring->session));
-    return 0;
+    for (;;) {
+        struct pollfd stop = {.fd = cancel_fd(), .events = POLLIN};
+
+        if (pg_take_lock(restoring->session, restoring->live, &taken, err) < 0)
+            return -1;
+        if (taken)
+            return 0;
+        if (!busy || clock_mono_us() > until_us)
+            return err_set(err, ERR_REFUSED, "another restore of database %s is running at %s",
+                           restoring->live, pg_session_place(restoring->session));
+        poll(&stop, 1, 100);
+        if (pg_lock_holder_is_busy(restoring->session, restoring->live, &busy, err) < 0)
+            return -1;
+    }
 }
 
 static int open_all(struct restoring *restoring, struct err *err)
@@ -187,13 +206,13 @@ int pg_restore_sink(void *restore, const char *object, struct sink **sink, struc
 static void drop_old(struct restoring *restoring)
 {
     struct err err = ERR_INIT;
-    const struct log_field field = LOG_TEXT("database", restoring->old_name);
 
     if (restoring->replication)
         log_warn("the replaced database is kept: subscriptions or slots are still in it",
                  LOG_TEXT("database", restoring->old_name));
     else if (pg_drop_database(restoring, restoring->old_name, &err) < 0)
-        log_err("the replaced database could not be dropped", &err, &field, 1);
+        log_warn("the replaced database could not be dropped",
+                 LOG_TEXT("database", restoring->old_name), LOG_TEXT("err", err.text));
     else
         restoring->old_name[0] = '\0';
 }
@@ -219,6 +238,7 @@ int pg_restore_finish(void *restore, json_t *findings, struct err *err)
     if (restoring->request.scratch)
         return finish_scratch(restoring, findings, err);
     began_us = clock_mono_us();
+    choose_old_name(restoring);
     if (pg_swap(restoring, err) < 0)
         return -1;
     restoring->created = false;
@@ -253,12 +273,11 @@ static int renew_session(struct restoring *restoring, struct err *err)
 static void take_back(struct restoring *restoring)
 {
     struct err err = ERR_INIT;
-    const struct log_field field = LOG_TEXT("database", restoring->made);
 
     if (renew_session(restoring, &err) < 0 ||
         pg_drop_database(restoring, restoring->made, &err) < 0)
-        log_err("the unfinished database is left for the next restore or drill to drop", &err,
-                &field, 1);
+        log_warn("the unfinished database is left for the next restore or drill to drop",
+                 LOG_TEXT("database", restoring->made), LOG_TEXT("err", err.text));
 }
 
 void pg_restore_close(void *restore)

@@ -37,6 +37,9 @@ int pg_refuse_missing_roles(const struct restoring *restoring, struct err *err);
 
 /* database.c: the locks that tell a living job from a dead one, making and dropping. */
 int pg_take_lock(struct pg_session *session, const char *name, bool *taken, struct err *err);
+/* Whoever holds it is in the middle of a command, or gone by now. */
+int pg_lock_holder_is_busy(struct pg_session *session, const char *name, bool *busy,
+                           struct err *err);
 /* Drops what dead jobs left on this server. Whatever goes wrong is logged and left to a next run.
  */
 void pg_drop_leftovers(struct restoring *restoring);

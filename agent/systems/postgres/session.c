@@ -1,31 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// libpq without its blocking calls. Every wait is one poll() over the socket and the wish to stop.
-#include "session.h"
+// Connecting, without libpq's blocking calls, and what is the same for every session.
+#include "session_impl.h"
 
-#include "cancel.h"
 #include "clock.h"
 #include "conninfo.h"
 #include "log.h"
 #include "mem.h"
 #include "text.h"
 
-#include <errno.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define CONNECT_TIMEOUT_MS 30000
 #define MAX_KEYWORDS       64
-
-struct pg_session {
-    PGconn *connection; /* NULL once lost */
-    char *place;
-    int version;
-    int64_t deadline_mono_us;
-    PGresult *last;     /* of the command that runs: its latest result */
-    struct err failure; /* of that command: its first error */
-};
 
 /* Limits of the server's that would end a long job are lifted where this server knows them. */
 static const char session_setup[] =
@@ -40,31 +28,12 @@ static const char session_setup[] =
     " WHERE EXISTS (SELECT FROM pg_catalog.pg_settings AS s"
     " WHERE s.name OPERATOR(pg_catalog.=) wanted.name)";
 
-/* Server and library send several lines; the last ones are hints and contexts. */
-static void one_line(const char *message, char *line, size_t cap)
-{
-    size_t used = 0;
-
-    for (; *message != '\0' && used + 2 < cap; message++) {
-        bool blank = (unsigned char)*message <= ' ';
-
-        if (!blank)
-            line[used++] = *message;
-        else if (used > 0 && line[used - 1] != ' ')
-            line[used++] = ' ';
-    }
-    while (used > 0 && line[used - 1] == ' ')
-        used--;
-    line[used] = '\0';
-    log_mask(line);
-}
-
 static void on_notice(void *arg, const char *message)
 {
     char line[512];
 
     (void)arg;
-    one_line(message, line, sizeof line);
+    pg_one_line(message, line, sizeof line);
     log_debug("the server remarks", LOG_TEXT("text", line));
 }
 
@@ -90,48 +59,9 @@ static int connect_failed(const struct pg_session *session, struct err *err)
     char line[600];
     bool denied;
 
-    one_line(PQerrorMessage(session->connection), line, sizeof line);
+    pg_one_line(PQerrorMessage(session->connection), line, sizeof line);
     denied = PQconnectionNeedsPassword(session->connection) || mentions(line, denials);
     return err_set(err, denied ? ERR_DENIED : ERR_UNREACHABLE, "%s", line);
-}
-
-static void lose(struct pg_session *session)
-{
-    PQfinish(session->connection);
-    session->connection = NULL;
-}
-
-/* Waits for the socket: 1 ready, 0 not within timeout_ms (below 0: the deadline), -1 error. */
-static int wait_socket(struct pg_session *session, short events, int timeout_ms, struct err *err)
-{
-    int64_t until_us = clock_mono_us() + (int64_t)timeout_ms * 1000;
-
-    for (;;) {
-        int64_t now_us = clock_mono_us();
-        bool bounded = timeout_ms >= 0 && until_us < session->deadline_mono_us;
-        int64_t left_ms = ((bounded ? until_us : session->deadline_mono_us) - now_us + 999) / 1000;
-        struct pollfd fds[2] = {{.fd = PQsocket(session->connection), .events = events},
-                                {.fd = cancel_fd(), .events = POLLIN}};
-
-        if (cancel_check(err) < 0)
-            return -1;
-        if (poll(fds, 2,
-                 left_ms < 0       ? 0
-                 : left_ms > 60000 ? 60000
-                                   : (int)left_ms) < 0 &&
-            errno != EINTR)
-            return err_set_errno(err, errno, "poll");
-        if (cancel_check(err) < 0)
-            return -1;
-        if (fds[0].revents != 0)
-            return 1;
-        if (left_ms > 0)
-            continue;
-        if (bounded)
-            return 0;
-        return err_set(err, ERR_TIMEOUT, "the server at %s did not answer within the time given",
-                       session->place);
-    }
 }
 
 static int connect_wait(struct pg_session *session, struct err *err)
@@ -141,7 +71,8 @@ static int connect_wait(struct pg_session *session, struct err *err)
     while (status != PGRES_POLLING_OK) {
         if (status == PGRES_POLLING_FAILED)
             return connect_failed(session, err);
-        if (wait_socket(session, status == PGRES_POLLING_READING ? POLLIN : POLLOUT, -1, err) < 0)
+        if (pg_wait_socket(session, status == PGRES_POLLING_READING ? POLLIN : POLLOUT, -1, err) <
+            0)
             return -1;
         status = PQconnectPoll(session->connection);
     }
@@ -267,183 +198,4 @@ void pg_session_set_deadline(struct pg_session *session, int64_t deadline_mono_u
 int64_t pg_session_deadline(const struct pg_session *session)
 {
     return session->deadline_mono_us;
-}
-
-static enum err_kind kind_of(const char *state)
-{
-    if (state == NULL || text_starts_with(state, "08") || text_starts_with(state, "57P"))
-        return ERR_UNREACHABLE;
-    if (strcmp(state, "42501") == 0 || text_starts_with(state, "28"))
-        return ERR_DENIED;
-    if (strcmp(state, "53100") == 0)
-        return ERR_NO_SPACE;
-    if (strcmp(state, "55006") == 0)
-        return ERR_CONFLICT;
-    if (strcmp(state, "57014") == 0 || strcmp(state, "55P03") == 0)
-        return ERR_TIMEOUT;
-    return ERR_SOURCE;
-}
-
-static int result_failed(struct pg_session *session, const PGresult *result, struct err *err)
-{
-    char line[600];
-    const char *primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
-    const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
-    char *text = text_format("%s%s%s", primary == NULL ? PQresultErrorMessage(result) : primary,
-                             detail == NULL ? "" : ": ", detail == NULL ? "" : detail);
-
-    one_line(text, line, sizeof line);
-    free(text);
-    return err_set(err, kind_of(PQresultErrorField(result, PG_DIAG_SQLSTATE)), "%s: %s",
-                   session->place, line);
-}
-
-static int connection_failed(struct pg_session *session, struct err *err)
-{
-    char line[600];
-
-    one_line(PQerrorMessage(session->connection), line, sizeof line);
-    err_set(err, ERR_UNREACHABLE, "%s: %s", session->place, line);
-    lose(session);
-    return -1;
-}
-
-static int flush(struct pg_session *session, struct err *err)
-{
-    int left;
-
-    while ((left = PQflush(session->connection)) > 0) {
-        if (wait_socket(session, POLLIN | POLLOUT, -1, err) < 0) {
-            lose(session);
-            return -1;
-        }
-        if (PQconsumeInput(session->connection) == 0)
-            return connection_failed(session, err);
-    }
-    return left == 0 ? 0 : connection_failed(session, err);
-}
-
-/* Everything until the command is over. AGAIN only with a timeout_ms of 0 or more. */
-static enum pg_wait collect(struct pg_session *session, int timeout_ms)
-{
-    for (;;) {
-        PGresult *result;
-
-        while (PQisBusy(session->connection)) {
-            int ready = wait_socket(session, POLLIN, timeout_ms, &session->failure);
-
-            if (ready == 0)
-                return PG_WAIT_AGAIN;
-            if (ready < 0) {
-                lose(session);
-                return PG_WAIT_ERROR;
-            }
-            if (PQconsumeInput(session->connection) == 0) {
-                connection_failed(session, &session->failure);
-                return PG_WAIT_ERROR;
-            }
-        }
-        result = PQgetResult(session->connection);
-        if (result == NULL)
-            return session->failure.kind == ERR_NONE ? PG_WAIT_END : PG_WAIT_ERROR;
-        if (PQresultStatus(result) != PGRES_TUPLES_OK &&
-            PQresultStatus(result) != PGRES_COMMAND_OK && session->failure.kind == ERR_NONE)
-            result_failed(session, result, &session->failure);
-        PQclear(session->last);
-        session->last = result;
-        if (PQstatus(session->connection) == CONNECTION_BAD) {
-            lose(session);
-            return PG_WAIT_ERROR;
-        }
-    }
-}
-
-static int ready_to_ask(struct pg_session *session, struct err *err)
-{
-    PQclear(session->last);
-    session->last = NULL;
-    err_clear(&session->failure);
-    if (session->connection != NULL)
-        return cancel_check(err);
-    return err_set(err, ERR_UNREACHABLE, "the connection to %s was lost", session->place);
-}
-
-int pg_query(struct pg_session *session, const char *sql, const char *const *params, int count,
-             PGresult **result, struct err *err)
-{
-    int sent;
-
-    if (ready_to_ask(session, err) < 0)
-        return -1;
-    sent = count == 0
-               ? PQsendQuery(session->connection, sql)
-               : PQsendQueryParams(session->connection, sql, count, NULL, params, NULL, NULL, 0);
-    if (sent == 0)
-        return connection_failed(session, err);
-    if (flush(session, err) < 0)
-        return -1;
-    if (collect(session, -1) != PG_WAIT_END) {
-        *err = session->failure;
-        return -1;
-    }
-    if (result != NULL) {
-        *result = session->last;
-        session->last = NULL;
-    }
-    return 0;
-}
-
-int pg_exec(struct pg_session *session, struct err *err, const char *sql)
-{
-    return pg_query(session, sql, NULL, 0, NULL, err);
-}
-
-int pg_execf(struct pg_session *session, struct err *err, const char *format, ...)
-{
-    va_list args, again;
-    char *sql;
-    int len, rc;
-
-    va_start(args, format);
-    va_copy(again, args);
-    len = vsnprintf(NULL, 0, format, args);
-    va_end(args);
-    sql = mem_calloc(1, (size_t)len + 1);
-    vsnprintf(sql, (size_t)len + 1, format, again);
-    va_end(again);
-    rc = pg_exec(session, err, sql);
-    free(sql);
-    return rc;
-}
-
-int pg_query_text(struct pg_session *session, const char *sql, const char *const *params, int count,
-                  char **text, struct err *err)
-{
-    PGresult *result = NULL;
-
-    if (pg_query(session, sql, params, count, &result, err) < 0)
-        return -1;
-    *text = PQntuples(result) == 0 || PQnfields(result) == 0 || PQgetisnull(result, 0, 0)
-                ? NULL
-                : mem_strdup(PQgetvalue(result, 0, 0));
-    PQclear(result);
-    return 0;
-}
-
-int pg_send(struct pg_session *session, const char *sql, struct err *err)
-{
-    if (ready_to_ask(session, err) < 0)
-        return -1;
-    if (PQsendQuery(session->connection, sql) == 0)
-        return connection_failed(session, err);
-    return flush(session, err);
-}
-
-enum pg_wait pg_poll(struct pg_session *session, int timeout_ms, struct err *err)
-{
-    enum pg_wait wait = collect(session, timeout_ms);
-
-    if (wait == PG_WAIT_ERROR)
-        *err = session->failure;
-    return wait;
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // One connection to a server, for questions and commands. Calls wait on poll(), until the session's
-// deadline or a wish to stop; then the connection is closed, and the server, which looks for its
-// client once a second (client_connection_check_interval), ends what it was doing.
+// deadline or a wish to stop; then the command is cancelled and the connection closed. Even if we
+// are killed, the server, which looks for its client once a second
+// (client_connection_check_interval), ends what it was doing.
 #pragma once
 
 #include "err.h"
