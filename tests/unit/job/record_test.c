@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -92,6 +93,7 @@ static pid_t start_child(void (*body)(void), int *ready)
     pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         body();
         if (write(ends[1], "r", 1) != 1)
             _exit(1);
@@ -330,8 +332,10 @@ static void test_a_job_that_starts_is_not_taken_for_dead(void **state)
     pid_t pid = fork();
 
     (void)state;
-    if (pid == 0)
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* also when this test fails */
         forget_for_ever();
+    }
     for (unsigned i = 0; i < 3000; i++) {
         snprintf(id, sizeof id, "20261123T071500Z-%06x", i);
         record_finish(must_open(id));
