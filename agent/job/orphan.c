@@ -4,7 +4,7 @@
 // or its age makes a living writer impossible (a job's deadline is below orphan_age).
 #include "orphan.h"
 
-#include "log.h"
+#include "cancel.h"
 #include "mem.h"
 #include "record.h"
 #include "text.h"
@@ -133,6 +133,8 @@ static int settle(struct sweep *sweep, const struct orphan *orphan, int64_t stor
     int has = 0;
     int rc = 0;
 
+    if (cancel_check(err) < 0)
+        return -1;
     if (record_take_over(site->options->state_path, site->component->name, orphan->id, &record,
                          err) < 0)
         return -1;

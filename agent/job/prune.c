@@ -5,6 +5,7 @@
 #include "prune.h"
 
 #include "cache.h"
+#include "cancel.h"
 #include "clock.h"
 #include "log.h"
 #include "mem.h"
@@ -106,16 +107,26 @@ static int remove_files(struct site *site, const struct catalog *catalog,
     return 0;
 }
 
+/* *busy: another job works on this backup (it removes it too, or has only just committed it), and
+ * it was left alone. */
 static int remove_backup(struct site *site, const struct catalog *catalog,
-                         const struct backup *backup, struct err *err)
+                         const struct backup *backup, bool *busy, struct err *err)
 {
     struct record *record = NULL;
     char *key = NULL;
     int rc;
 
-    if (record_open(site->options->state_path, site->component->name, backup->id, "prune", &record,
-                    err) < 0)
+    *busy = false;
+    if (cancel_check(err) < 0)
         return -1;
+    if (record_open(site->options->state_path, site->component->name, backup->id, "prune", &record,
+                    err) < 0) {
+        *busy = err->kind == ERR_REFUSED;
+        if (!*busy)
+            return -1;
+        err_clear(err);
+        return 0;
+    }
     key = site_manifest_key(site, backup->lineage, backup->id);
     rc = remove_key(site, key, err);
     if (rc == 0) {
@@ -141,11 +152,16 @@ struct pruning {
 static int settle(struct pruning *pruning, const struct backup *backup,
                   const struct retention_backup *judgement, struct err *err)
 {
+    bool busy = false;
+
+    if (!judgement->keep && !pruning->dry_run &&
+        remove_backup(pruning->site, pruning->catalog, backup, &busy, err) < 0)
+        return -1;
+    if (busy)
+        return 0;
     if (judgement->keep) {
         pruning->result->kept++;
     } else {
-        if (!pruning->dry_run && remove_backup(pruning->site, pruning->catalog, backup, err) < 0)
-            return -1;
         pruning->result->removed++;
         pruning->result->freed_bytes += backup->stored_bytes;
     }
