@@ -95,7 +95,7 @@ sql aipx "CREATE TABLE orders (
     quantity numeric(18, 8) NOT NULL, price numeric(18, 8) NOT NULL, placed timestamptz NOT NULL)"
 sql aipx "INSERT INTO orders (symbol, side, quantity, price, placed)
     SELECT (ARRAY['BTC-USD', 'ETH-USD', 'SOL-USD'])[1 + n % 3], CASE n % 2 WHEN 0 THEN 'buy' ELSE 'sell' END,
-        (n % 997) / 100.0, 100 + (n * 7919 % 10007) / 13.0, now() - n * interval '1 second'
+        (n % 997) / 100.0, 100 + (n * 7919::bigint % 10007) / 13.0, now() - n * interval '1 second'
     FROM generate_series(1, $rows) n"
 sql aipx "CREATE VIEW volume AS SELECT symbol, sum(quantity * price) AS traded FROM orders GROUP BY symbol"
 
