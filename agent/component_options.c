@@ -17,7 +17,7 @@
  * has three parts of 8 MiB in flight besides, and 64 MiB in all. */
 #define ZSTD_MAX_LEVEL 2
 
-static const char *const systems[] = {"postgres", NULL};
+static const char *const systems[] = {[SYSTEM_POSTGRES] = "postgres", NULL};
 static const char *const systems_not_yet[] = {"redis", "kafka", NULL};
 static const char *const runs_on[] = {
     [RUN_ON_PRIMARY] = "primary", [RUN_ON_REPLICA] = "replica", NULL};

@@ -7,6 +7,7 @@
 #include "postgres_options.h"
 #include "store_options.h"
 
+enum system_kind { SYSTEM_POSTGRES };
 enum run_on { RUN_ON_PRIMARY, RUN_ON_REPLICA };
 enum codec { CODEC_NONE, CODEC_GZIP, CODEC_ZSTD };
 
@@ -25,7 +26,7 @@ struct retention_options {
 
 struct component_options {
     char *name;                    /* as identity; unique */
-    int system;                    /* index into system_names; only postgres so far */
+    int system;                    /* enum system_kind */
     int run_on;                    /* enum run_on */
     struct option_list assertions; /* SQL, each must give one row with true */
     struct option_list stores;     /* names; exactly one so far */

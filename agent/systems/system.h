@@ -75,6 +75,5 @@ struct system_ops {
     void (*restore_close)(void *restore); /* NULL is allowed */
 };
 
-/* Index is component_options.system; NULL at the end of the list. */
-extern const char *const system_names[];
+/* system: enum system_kind. */
 const struct system_ops *system_get(int system);

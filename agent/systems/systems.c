@@ -4,9 +4,7 @@
 
 #include "postgres.h"
 
-const char *const system_names[] = {"postgres", NULL};
-
-static const struct system_ops *const systems[] = {&postgres_system};
+static const struct system_ops *const systems[] = {[SYSTEM_POSTGRES] = &postgres_system};
 
 const struct system_ops *system_get(int system)
 {
