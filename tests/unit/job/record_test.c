@@ -255,7 +255,7 @@ static void test_each_record_of_a_component(void **state)
 
 /* --- races --- */
 
-enum { ROUNDS = 400, RIVALS = 4 };
+enum { ROUNDS = 60, RIVALS = 4 };
 
 /* While it holds the record, no rival may: each makes and removes one file that must not be there.
  * Ends with 0 when that held. */
@@ -336,7 +336,7 @@ static void test_a_job_that_starts_is_not_taken_for_dead(void **state)
         prctl(PR_SET_PDEATHSIG, SIGKILL); /* also when this test fails */
         forget_for_ever();
     }
-    for (unsigned i = 0; i < 3000; i++) {
+    for (unsigned i = 0; i < 400; i++) {
         snprintf(id, sizeof id, "20261123T071500Z-%06x", i);
         record_finish(must_open(id));
     }
