@@ -155,7 +155,8 @@ static void check_tool(struct checking *checking, const char *program, int least
     struct pg_tool tool = {.path = NULL};
 
     if (pg_tool_find(&checking->component->postgres, program, least, "the server", deadline_mono_us,
-                     &tool, &err) < 0)
+                     &tool, &err) < 0 ||
+        pg_tool_fits(&tool, least, &err) < 0)
         say_err(checking, program, &err);
     else
         say(checking, CHECK_OK, program, "%s, version %s", tool.path, tool.version);

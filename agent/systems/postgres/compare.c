@@ -151,13 +151,9 @@ static int compare_rows(struct comparison *comparison, struct err *err)
     if (left == NULL)
         return err_set(err, ERR_INTERNAL, "the rows of the archive were not counted");
     /* Names as they were counted: in the database's own encoding. */
-    if (pg_exec(
-            comparison->session, err,
-            "SELECT set_config('client_encoding', current_setting('server_encoding'), false)") ==
-            0 &&
+    if (pg_session_set_encoding(comparison->session, true, err) == 0 &&
         compare_each_table(comparison, left, err) == 0 &&
-        pg_exec(comparison->session, err, "SELECT set_config('client_encoding', 'UTF8', false)") ==
-            0)
+        pg_session_set_encoding(comparison->session, false, err) == 0)
         rc = 0;
     json_decref(left);
     return rc;

@@ -222,6 +222,7 @@ static int match_public_schema(struct restoring *restoring, struct err *err)
 int pg_create_database(struct restoring *restoring, struct err *err)
 {
     const struct manifest *manifest = restoring->request.manifest;
+    const char *tablespace = pg_fact_text(manifest, "database", "tablespace");
     struct text sql = TEXT_INIT;
     bool taken = false;
     int rc = -1;
@@ -235,7 +236,9 @@ int pg_create_database(struct restoring *restoring, struct err *err)
     add_name(&sql, "CREATE DATABASE", restoring->made);
     text_add(&sql, " TEMPLATE template0");
     add_name(&sql, "OWNER", pg_fact_text(manifest, "database", "owner"));
-    add_name(&sql, "TABLESPACE", pg_fact_text(manifest, "database", "tablespace"));
+    /* To name the default one would need a right on it. */
+    if (tablespace != NULL && strcmp(tablespace, "pg_default") != 0)
+        add_name(&sql, "TABLESPACE", tablespace);
     if (add_locale(restoring, &sql, err) < 0)
         goto out;
     restoring->created = true;

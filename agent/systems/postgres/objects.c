@@ -112,11 +112,9 @@ int pg_tables_take(struct pg_session *session, json_t **tables, struct err *err)
     json_t *taken = json_object();
 
     /* In the database's own encoding, as pg_dump writes them. */
-    if (pg_exec(session, err,
-                "SELECT set_config('client_encoding', current_setting('server_encoding'), false)") <
-            0 ||
+    if (pg_session_set_encoding(session, true, err) < 0 ||
         pg_query(session, tables_query, NULL, 0, &result, err) < 0 ||
-        pg_exec(session, err, "SELECT set_config('client_encoding', 'UTF8', false)") < 0) {
+        pg_session_set_encoding(session, false, err) < 0) {
         PQclear(result);
         json_decref(taken);
         return -1;

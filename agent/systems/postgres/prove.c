@@ -66,6 +66,16 @@ static enum step read_script(struct archive_sink *to, struct err *err)
     return to->at_end ? STEP_END : step;
 }
 
+/* It needs no server: what it fails on is the archive. */
+static enum step ended(struct archive_sink *to, struct err *err)
+{
+    enum step step = child_ended(to->child, err);
+
+    if (step == STEP_ERROR)
+        err->kind = ERR_CORRUPT;
+    return step;
+}
+
 static enum step archive_write(struct sink *sink, struct span_in *in, struct err *err)
 {
     struct archive_sink *to = (struct archive_sink *)sink;
@@ -86,7 +96,7 @@ static enum step archive_write(struct sink *sink, struct span_in *in, struct err
         return STEP_OK;
     }
     if (to->broken && to->at_end) {
-        enum step step = child_ended(to->child, err);
+        enum step step = ended(to, err);
 
         if (step != STEP_END)
             return step;
@@ -121,9 +131,7 @@ static enum step archive_commit(struct sink *sink, struct err *err)
     while (step == STEP_OK);
     if (step != STEP_END)
         return step;
-    step = child_ended(to->child, err);
-    if (step == STEP_ERROR)
-        err->kind = ERR_CORRUPT;
+    step = ended(to, err);
     if (step != STEP_END)
         return step;
     if (copy_count_end(to->count, err) < 0 || match_tables(to, err) < 0)

@@ -88,6 +88,7 @@ static int open_all(struct restoring *restoring, struct err *err)
 {
     const struct restore_request *request = &restoring->request;
     const struct postgres_options *options = &request->component->postgres;
+    int major;
 
     if (options->restore_conninfo == NULL)
         return err_set(err, ERR_CONFIG,
@@ -103,9 +104,10 @@ static int open_all(struct restoring *restoring, struct err *err)
     if (lock_live(restoring, err) < 0)
         return -1;
     pg_drop_leftovers(restoring);
+    major = pg_session_version(restoring->session) / 10000;
     if (pg_preflight(restoring, err) < 0 ||
-        pg_restore_tool(request->component, request->manifest,
-                        pg_session_version(restoring->session) / 10000, &restoring->tool, err) < 0)
+        pg_restore_tool(request->component, request->manifest, major, &restoring->tool, err) < 0 ||
+        pg_tool_fits(&restoring->tool, major, err) < 0)
         return -1;
     return pg_address_make("restore_conninfo", options->restore_conninfo,
                            pg_session_connection(restoring->session), restoring->made,

@@ -21,7 +21,7 @@ static const char session_setup[] =
     " ('statement_timeout', '0'), ('lock_timeout', '0'), ('transaction_timeout', '0'),"
     " ('idle_in_transaction_session_timeout', '0'), ('idle_session_timeout', '0'),"
     " ('client_connection_check_interval', '1s'), ('default_transaction_read_only', 'off'),"
-    " ('row_security', 'off'), ('search_path', ''), ('client_encoding', 'UTF8'),"
+    " ('row_security', 'off'), ('search_path', ''),"
     " ('DateStyle', 'ISO'), ('standard_conforming_strings', 'on'), ('quote_all_identifiers', "
     "'off'))"
     " AS wanted (name, value)"
@@ -118,6 +118,17 @@ static int connect_start(struct pg_session *session, const PQconninfoOption *opt
     return connect_wait(session, err);
 }
 
+int pg_session_set_encoding(struct pg_session *session, bool own, struct err *err)
+{
+    const char *encoding = PQparameterStatus(session->connection, "server_encoding");
+    bool convertible = encoding != NULL && strcmp(encoding, "SQL_ASCII") != 0;
+
+    return pg_execf(session, err, "SET client_encoding TO '%s'",
+                    convertible && !own ? "UTF8"
+                    : encoding == NULL  ? "SQL_ASCII"
+                                        : encoding);
+}
+
 static int set_up(struct pg_session *session, struct err *err)
 {
     PQsetnonblocking(session->connection, 1);
@@ -128,7 +139,9 @@ static int set_up(struct pg_session *session, struct err *err)
         return err_set(err, ERR_REFUSED,
                        "the server at %s is PostgreSQL %d; the oldest supported is %d",
                        session->place, session->version / 10000, PG_OLDEST_VERSION / 10000);
-    return pg_exec(session, err, session_setup);
+    if (pg_exec(session, err, session_setup) < 0)
+        return -1;
+    return pg_session_set_encoding(session, false, err);
 }
 
 int pg_session_open(const char *key, const char *conninfo, const char *dbname,

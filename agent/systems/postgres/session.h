@@ -31,6 +31,9 @@ int pg_session_version(const struct pg_session *session); /* 160014 */
 const char *pg_session_place(const struct pg_session *session);
 /* The host, "" for the machine's own socket, is this machine. */
 bool pg_session_is_local(const struct pg_session *session);
+/* Text in the database's own encoding, as the tools write it; else in UTF-8, as sessions begin. Of
+ * a database of SQL_ASCII, which knows of no characters, bytes come as they are. */
+int pg_session_set_encoding(struct pg_session *session, bool own, struct err *err);
 void pg_session_set_deadline(struct pg_session *session, int64_t deadline_mono_us);
 int64_t pg_session_deadline(const struct pg_session *session);
 

@@ -82,7 +82,8 @@ static int find_tools(struct snapshot *snapshot, struct err *err)
     int64_t deadline_us = pg_session_deadline(snapshot->session);
 
     if (pg_tool_find(options, "pg_dump", major, "the server", deadline_us, &snapshot->dump, err) <
-        0)
+            0 ||
+        pg_tool_fits(&snapshot->dump, major, err) < 0)
         return -1;
     return options->globals ? pg_tool_find(options, "pg_dumpall", major, "the server", deadline_us,
                                            &snapshot->dumpall, err)

@@ -13,8 +13,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define NEWEST_MAJOR   40 /* the end of the search, not a claim about versions */
-#define ANSWER_TIME_MS 10000
+#define NEWEST_MAJOR       40 /* the end of the search, not a claim about versions */
+#define FIRST_WITH_TIMEOUT 17
+#define ANSWER_TIME_MS     10000
 
 static int read_version(struct pg_tool *tool, int64_t deadline_mono_us, struct err *err)
 {
@@ -106,6 +107,17 @@ int pg_tool_find(const struct postgres_options *options, const char *program, in
     }
     *tool = found;
     return 0;
+}
+
+int pg_tool_fits(const struct pg_tool *tool, int server_major, struct err *err)
+{
+    if (tool->major < FIRST_WITH_TIMEOUT || server_major >= FIRST_WITH_TIMEOUT)
+        return 0;
+    return err_set(
+        err, ERR_CONFIG,
+        "%s is of version %s: what it writes cannot be restored into a server of version "
+        "%d; install postgresql-client-%d, or name its folder in postgres.tools",
+        tool->path, tool->version, server_major, server_major);
 }
 
 void pg_tool_fini(struct pg_tool *tool)

@@ -19,4 +19,7 @@ struct pg_tool {
  * or it is older than `least`; the error says what to install. what: "the server", "the backup". */
 int pg_tool_find(const struct postgres_options *options, const char *program, int least,
                  const char *what, int64_t deadline_mono_us, struct pg_tool *tool, struct err *err);
+/* ERR_CONFIG for a tool whose archives cannot go into a server of this major version: pg_restore 17
+ * and newer set transaction_timeout, which older servers do not know. */
+int pg_tool_fits(const struct pg_tool *tool, int server_major, struct err *err);
 void pg_tool_fini(struct pg_tool *tool);
