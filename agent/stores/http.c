@@ -350,7 +350,7 @@ static void set_connection(const struct http *http, CURL *easy, const struct htt
         (long)(ask->connect_timeout_ms == 0 ? CONNECT_TIMEOUT_MS : ask->connect_timeout_ms));
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)ask->total_timeout_ms);
     curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, http->stall_timeout_s);
+    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, ask->patient ? 0L : http->stall_timeout_s);
 }
 
 static void set_method(CURL *easy, const struct http_ask *ask)

@@ -72,6 +72,7 @@ struct http_ask {
     int64_t total_timeout_ms;         /* 0: none but the stall timeout */
     bool fresh;                       /* on a connection of its own: for another attempt */
     bool direct;                      /* never through a proxy: for link-local services */
+    bool patient;                     /* no stall timeout, only total_timeout_ms */
     http_data_fn *on_data;            /* NULL: all bodies go to answer.body */
     http_done_fn *done;
     void *arg;

@@ -141,6 +141,7 @@ struct s3_ask {
     const uint8_t *sha256;   /* of body; lent until done; NULL: it is computed */
     bool checksum;           /* have the store check and keep it as the object's or part's own */
     bool retry_conflict;     /* a 409 is worth a few attempts */
+    bool patient;            /* the store works long before it answers */
     size_t answer_max_bytes; /* 0: S3_ANSWER_MAX_BYTES */
     http_data_fn *on_data;
     /* Optional: headers that change from attempt to attempt. */

@@ -349,6 +349,7 @@ static void send_request(struct s3_call *call, const struct s3_keys *keys)
                                     ? ANSWER_TIMEOUT_MS
                                     : 0,
             .fresh = call->attempts > 1,
+            .patient = call->ask.patient,
             .on_data = call->ask.on_data == NULL ? NULL : on_data,
             .done = on_answer,
             .arg = call,

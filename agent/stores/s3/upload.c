@@ -61,6 +61,8 @@ void s3_put_single(struct s3_put *put)
                                           });
 }
 
+/* A store that copies the parts together may be silent for minutes, and a second complete beside
+ * the first has made one lose the object. */
 static void complete(struct s3_put *put)
 {
     char base64[S3_SHA256_BASE64_CAP];
@@ -85,6 +87,7 @@ static void complete(struct s3_put *put)
                                       .headers = {"Content-Type: application/xml", CREATE_ONLY},
                                       .body = (const uint8_t *)put->list.data,
                                       .body_bytes = put->list.len,
+                                      .patient = true,
                                       .answer_max_bytes = COMPLETE_MAX_BYTES,
                                       .done = on_finished,
                                       .arg = put,
