@@ -87,6 +87,20 @@ def test_complete_says_200_and_an_error_but_did_it(make, stub):
     scene.prune_cleans()
 
 
+def test_complete_takes_its_time(make, stub):
+    """Far beyond stall_timeout, and the request is not sent a second time."""
+    scene = make(store=impatient(stall_timeout="1s"))
+    held = stub.fail("CompleteMultipartUpload", Hold())
+    with scene.start("backup") as running:
+        assert held.action.reached.wait(30)
+        with pytest.raises(TimeoutError):
+            wait_until(lambda: stub.count("CompleteMultipartUpload") > 1 or not running.running(), 4)
+        held.action.release()
+        result = running.wait(60)
+    assert result.status == 0, str(result)
+    is_good(scene, result)
+
+
 def test_409_on_complete_starts_the_backup_over(make, stub, pg, tmp_path):
     tools = FakeTools(pg.pg_bin, tmp_path / "tools")
     scene = make(tools=tools, component={"attempts": 2})

@@ -39,10 +39,10 @@ while left:
 
 @pytest.fixture(scope="module", autouse=True)
 def _release_build():
-    """The programs as they are shipped, kept in build/release between runs."""
-    build = SOURCE / "build" / "release"
+    """The programs as they are shipped, kept between runs; in a folder of their own, for two builds in one collide."""
+    build = SOURCE / "build" / "release-e2e"
     env = clean_environment()
-    for argv in (["cmake", "--preset", "release"],
+    for argv in (["cmake", "--preset", "release", "-B", str(build)],
                  ["cmake", "--build", str(build), "-j", "2", "--target", "lifeboat-agent", "lifeboat-job"]):
         done = subprocess.run(argv, cwd=SOURCE, env=env, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
