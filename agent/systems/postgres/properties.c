@@ -65,18 +65,18 @@ static int put_setting(struct restoring *restoring, const char *target, const ch
     if (is_name_list(setting)) {
         char *quoted = pg_quote_text(setting);
 
-        rc = pg_execf(restoring->session, err,
+        rc = pg_execf(restoring->inside, err,
                       "BEGIN; SELECT pg_catalog.set_config(%s, %s, true);"
                       " ALTER %s SET %s FROM CURRENT; COMMIT",
                       quoted, value, target, name);
         if (rc < 0) {
             struct err ignored = ERR_INIT;
 
-            pg_exec(restoring->session, &ignored, "ROLLBACK");
+            pg_exec(restoring->inside, &ignored, "ROLLBACK");
         }
         free(quoted);
     } else {
-        rc = pg_execf(restoring->session, err, "ALTER %s SET %s TO %s", target, name, value);
+        rc = pg_execf(restoring->inside, err, "ALTER %s SET %s TO %s", target, name, value);
     }
     if (rc < 0)
         err_wrap(err, "setting %s", setting);
@@ -145,11 +145,11 @@ static int put_grant(struct restoring *restoring, const char *owner, const json_
         err_set(err, ERR_CORRUPT, "a privilege that databases do not have in the manifest");
         goto out;
     }
-    if (by != NULL && pg_execf(restoring->session, err, "SET ROLE %s", by) < 0)
+    if (by != NULL && pg_execf(restoring->inside, err, "SET ROLE %s", by) < 0)
         goto out;
-    rc = pg_execf(restoring->session, err, "GRANT %s ON DATABASE %s TO %s%s", privilege, database,
+    rc = pg_execf(restoring->inside, err, "GRANT %s ON DATABASE %s TO %s%s", privilege, database,
                   to, json_is_true(json_object_get(item, "grantable")) ? " WITH GRANT OPTION" : "");
-    if (by != NULL && pg_exec(restoring->session, rc < 0 ? &ignored : err, "RESET ROLE") < 0)
+    if (by != NULL && pg_exec(restoring->inside, rc < 0 ? &ignored : err, "RESET ROLE") < 0)
         rc = -1;
 out:
     if (rc < 0)
@@ -192,7 +192,7 @@ static int put_rights(struct restoring *restoring, struct err *err)
         return 0;
     database = pg_quote_name(restoring->made);
     quoted_owner = pg_quote_name(owner);
-    rc = pg_execf(restoring->session, err, "REVOKE ALL ON DATABASE %s FROM PUBLIC, %s", database,
+    rc = pg_execf(restoring->inside, err, "REVOKE ALL ON DATABASE %s FROM PUBLIC, %s", database,
                   quoted_owner);
     free(database);
     free(quoted_owner);
@@ -225,18 +225,36 @@ static int put_comment(struct restoring *restoring, struct err *err)
         return 0;
     database = pg_quote_name(restoring->made);
     text = pg_quote_text(comment);
-    rc = pg_execf(restoring->session, err, "COMMENT ON DATABASE %s IS %s", database, text);
+    rc = pg_execf(restoring->inside, err, "COMMENT ON DATABASE %s IS %s", database, text);
     free(database);
     free(text);
     return rc;
 }
 
+/* A comment and the values of settings are kept in the encoding of the database in which they were
+ * given, and the facts were asked for in the one that they are of. */
+static int go_inside(struct restoring *restoring, struct err *err)
+{
+    return pg_session_open("restore_conninfo",
+                           restoring->request.component->postgres.restore_conninfo, restoring->made,
+                           pg_session_deadline(restoring->session), &restoring->inside, err);
+}
+
+static void leave(struct restoring *restoring)
+{
+    pg_session_close(restoring->inside);
+    restoring->inside = NULL;
+}
+
 int pg_apply_properties(struct restoring *restoring, struct err *err)
 {
-    if (put_all_settings(restoring, err) < 0 || put_rights(restoring, err) < 0 ||
-        put_comment(restoring, err) < 0)
-        return err_wrap(err, "properties of the database");
-    return 0;
+    int rc = go_inside(restoring, err);
+
+    if (rc == 0 && (put_all_settings(restoring, err) < 0 || put_rights(restoring, err) < 0 ||
+                    put_comment(restoring, err) < 0))
+        rc = -1;
+    leave(restoring);
+    return rc < 0 ? err_wrap(err, "properties of the database") : 0;
 }
 
 /* Not compared: what tells the two apart by nature, and what the swap itself puts on. */
@@ -283,7 +301,7 @@ static int compare(struct restoring *restoring, struct err *err)
     json_t *value;
     int rc = 0;
 
-    if (pg_database_facts(restoring->session, restoring->made, &found, err) < 0)
+    if (pg_database_facts(restoring->inside, restoring->made, &found, err) < 0)
         return -1;
     /* Whatever both versions of lifeboat know of. */
     json_object_foreach (expected, key, value) {
@@ -304,13 +322,16 @@ int pg_finish_properties(struct restoring *restoring, struct err *err)
     const struct manifest *manifest = restoring->request.manifest;
     long long limit = pg_fact_number(manifest, "database", "connection_limit", -1);
     char *database = pg_quote_name(restoring->made);
-    int rc = 0;
+    int rc = go_inside(restoring, err);
 
-    if (limit != -1)
-        rc = pg_execf(restoring->session, err, "ALTER DATABASE %s CONNECTION LIMIT %lld", database,
+    if (rc == 0 && limit != -1)
+        rc = pg_execf(restoring->inside, err, "ALTER DATABASE %s CONNECTION LIMIT %lld", database,
                       limit);
-    free(database);
     if (rc < 0)
-        return err_wrap(err, "properties of the database");
-    return compare(restoring, err);
+        err_wrap(err, "properties of the database");
+    else
+        rc = compare(restoring, err);
+    leave(restoring);
+    free(database);
+    return rc;
 }

@@ -14,6 +14,7 @@ struct restoring {
     char made[PG_NAME_CAP];     /* the name it is built under */
     char old_name[PG_NAME_CAP]; /* what the replaced one is called after the swap; "" for none */
     struct pg_session *session; /* in the database that restore_conninfo names; holds the locks */
+    struct pg_session *inside;  /* in the new database, while properties.c works */
     struct pg_address address;  /* of the new database, for pg_restore */
     struct pg_tool tool;        /* pg_restore */
     json_t *missing_roles;      /* needed and not there */
