@@ -7,6 +7,7 @@ import difflib
 import itertools
 import pathlib
 import re
+from typing import Iterable, Iterator
 
 import psycopg2
 from psycopg2.extensions import quote_ident
@@ -117,14 +118,27 @@ class Truth:
                                          "\n".join(difflib.unified_diff(*rest, "before", "after", lineterm="")))
 
 
+def _normal(lines: Iterable[str]) -> Iterator[str]:
+    """The lines without what differs between equal databases: the random token by which newer versions guard the
+    script, and the order of settings of roles, which is the server's."""
+    token = re.compile(r"\\(un)?restrict \w+\n")
+    of_roles: list[str] = []
+    for line in lines:
+        if line.startswith("ALTER ROLE ") and " IN DATABASE " in line:
+            of_roles.append(line)
+            continue
+        yield from sorted(of_roles)
+        of_roles.clear()
+        if line[0] != "\\" or not token.fullmatch(line):
+            yield line
+
+
 def truth(pg: Postgres, name: str, dump: pathlib.Path) -> Truth:
     """Dumps the database to this file with pg_dump -C, and sums up its tables."""
     raw = dump.with_suffix(".raw")
     pg.tool("pg_dump", "-C", "-f", str(raw), "-d", psycopg2.extensions.make_dsn(dbname=name))
-    # Newer pg_dump guards its script by a random token.
-    token = re.compile(r"\\(un)?restrict \w+\n")
     with open(raw, encoding="utf-8", errors="surrogateescape", newline="") as source, \
          open(dump, "w", encoding="utf-8", errors="surrogateescape", newline="") as target:
-        target.writelines(line for line in source if not (line[0] == "\\" and token.fullmatch(line)))
+        target.writelines(_normal(source))
     raw.unlink()
     return Truth(dump, checksums(pg, name))

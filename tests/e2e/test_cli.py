@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line: usage, configuration errors, exit statuses, the question, the progress line, stopping."""
+import json
 import os
 import signal
+import subprocess
 import time
 
 import pytest
@@ -169,7 +171,6 @@ def test_variables_and_files(pg, boat, tmp_path):
 
 
 def test_logs_as_json(boat, tmp_path):
-    import json
     boat.configure({**boat.config, "log": {"format": "json"}})
     lines = [json.loads(line) for line in boat.run("backup").stderr.splitlines()]
     assert any(line["msg"] == "backup committed" and line["component"] == configs.NAME for line in lines)
@@ -212,8 +213,7 @@ def test_check_names_what_nobody_protects(pg, boat):
      "nowhere"),
     (lambda one, folder: one["postgres"].update(
         restore_conninfo=one["postgres"]["restore_conninfo"].replace("user=postgres", "user=nobody")), "nobody"),
-    (lambda one, folder: one.update(run_on="replica"), "run_on"),
-], ids=["server", "tools", "database", "role", "run_on"])
+], ids=["server", "tools", "database", "role"])
 def test_check_finds_what_would_fail(pg, boat, tmp_path, break_it, says):
     config = configs.config(tmp_path, configs.component(pg, DATABASE))
     break_it(config["components"][0], tmp_path)
@@ -221,6 +221,12 @@ def test_check_finds_what_would_fail(pg, boat, tmp_path, break_it, says):
     result = boat.run("check", "--json", expect=1)
     failed = [one for one in result.json if one.get("outcome") == "FAIL"]
     assert any(says in one["detail"] for one in failed), str(result)
+
+
+def test_check_warns_of_a_role_that_may_change(pg, boat, tmp_path):
+    boat.configure(configs.config(tmp_path, configs.component(pg, DATABASE, run_on="replica")))
+    (line,) = [one for one in boat.run("check", "--json").json if one["check"] == "run_on"]
+    assert line["outcome"] == "warn" and "it is a primary now" in line["detail"]
 
 
 def test_check_of_a_store_that_cannot_be_written(pg, boat, tmp_path):
@@ -239,10 +245,14 @@ def test_grants_are_what_a_backup_needs(pg, boat, tmp_path):
     pg.sql("CREATE ROLE restore_role LOGIN")
     boat.configure(configs.config(tmp_path, configs.component(pg, database, postgres={
         "conninfo": pg.conninfo(database, "backup_role"), "restore_conninfo": pg.conninfo("postgres", "restore_role")})))
-    result = boat.run("check", "--grants", expect=None)
-    script = "\n".join(line for line in result.stdout.splitlines() if line.rstrip().endswith(";"))
+    result = boat.run("check", "--grants", "--json", expect=1)
+    script = "\n".join(one["detail"] for one in result.json if one.get("check") == "grant")
     assert "backup_role" in script and "restore_role" in script, str(result)
     pg.psql(script, dbname=database)
+    # What cannot be written down beforehand is said in a remark.
+    assert "LARGE OBJECT" in script
+    pg.psql("SELECT format('GRANT SELECT ON LARGE OBJECT %s TO backup_role', oid) FROM pg_largeobject_metadata \\gexec",
+            dbname=database)
     boat.run("check")
     boat.run("backup")
     boat.run("verify")
@@ -308,9 +318,11 @@ def test_progress_line(pg, boat, tmp_path, tools):
 # -- stopping
 
 def left_alone(pg, boat, folder, manifests):
-    """Nothing of a stopped job is left: processes, databases, sessions, objects, records."""
+    """Nothing of a stopped job is left: databases, sessions, objects; after the next prune not even its record."""
     assert list(configs.manifests(folder)) == manifests
     assert all(any(one in name for one in manifests) for name in configs.files(folder / "store"))
+    boat.run("prune")
+    assert list(configs.manifests(folder)) == manifests
     assert not [path for path in (folder / "state").glob("jobs/*/*")]
     wait_until(lambda: pg.sql("SELECT count(*)::int FROM pg_stat_activity WHERE backend_type = 'client backend' "
                               "AND pid <> pg_backend_pid()") == [(0,)], 5, "sessions end")
@@ -348,7 +360,6 @@ def test_output_that_nobody_reads(boat, tmp_path):
     """A closed pipe on standard output is no reason to lose a backup."""
     read_end, write_end = os.pipe()
     os.close(read_end)
-    import subprocess
     done = subprocess.run(boat.argv(["backup"]), env=boat.environment(), stdout=write_end, stderr=subprocess.PIPE,
                           check=False)
     os.close(write_end)

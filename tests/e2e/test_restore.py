@@ -24,6 +24,10 @@ def _database(pg):
             "INSERT INTO orders SELECT i, md5(i::text) FROM generate_series(1, 5000) i", dbname=DATABASE)
     yield DATABASE
     for name in pg.databases() - before:
+        for (subscription,) in pg.sql("SELECT subname FROM pg_subscription s JOIN pg_database d ON d.oid = subdbid "
+                                      "WHERE datname = %s", [name]):
+            pg.sql(f"ALTER SUBSCRIPTION {subscription} SET (slot_name = NONE)", dbname=name)
+            pg.sql(f"DROP SUBSCRIPTION {subscription}", dbname=name)
         pg.sql(f"DROP DATABASE IF EXISTS {sample.quoted(pg, name)} WITH (FORCE)")
 
 
@@ -111,7 +115,7 @@ def test_the_database_is_gone(pg, boat):
     backup(boat)
     pg.sql(f"DROP DATABASE {DATABASE}")
     result = boat.run("restore", "--json", "--yes", configs.NAME)
-    assert rows(pg) == 5000 and result.json[-1]["findings"].get("old") is None
+    assert rows(pg) == 5000 and result.json[-1]["findings"].get("old_database") is None
     assert pg.databases() == {"postgres", DATABASE}
 
 
@@ -168,7 +172,7 @@ def test_run_on(pg, agent, tmp_path):
             pg.sql("SELECT system_identifier FROM pg_control_system()")[0][0])
         on.run("verify")
         on.configure(configs.config(tmp_path, configs.component(standby, DATABASE, run_on="primary")))
-        refused(on, "backup", says=["run_on", "standby"])
+        refused(on, "backup", says=["run_on", "replica"])
         on.configure(configs.config(tmp_path, configs.component(pg, DATABASE, run_on="replica")))
         refused(on, "backup", says=["run_on"])
         # A standby takes no restore.
@@ -211,7 +215,7 @@ def test_subscription_slot_and_prepared_transaction(pg, boat):
     try:
         refused(boat, "restore", "--yes", configs.NAME, says=["slot_1", "--leave-replication"])
         result = boat.run("restore", "--json", "--yes", "--leave-replication", configs.NAME)
-        assert pg.sql("SELECT database FROM pg_replication_slots") == [(result.json[-1]["findings"]["old"],)]
+        assert pg.sql("SELECT database FROM pg_replication_slots") == [(result.json[-1]["findings"]["old_database"],)]
     finally:
         pg.sql("SELECT pg_drop_replication_slot('slot_1')", dbname=DATABASE)
     connection = pg.connect(DATABASE, autocommit=False)
@@ -235,10 +239,6 @@ def test_a_subscription_is_backed_up_and_comes_back_asleep(pg, boat):
     boat.run("restore", "--yes", "--to", "beside", configs.NAME)
     assert pg.sql("SELECT subenabled FROM pg_subscription s JOIN pg_database d ON d.oid = subdbid "
                   "WHERE datname = 'beside'") in ([], [(False,)])
-    for name in (DATABASE, "beside"):
-        if pg.sql("SELECT FROM pg_subscription", dbname=name):
-            pg.sql("ALTER SUBSCRIPTION sub_2 SET (slot_name = NONE)", dbname=name)
-            pg.sql("DROP SUBSCRIPTION IF EXISTS sub_2", dbname=name)
 
 
 def test_restore_to_a_name_that_is_taken(pg, boat):
