@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 #define TAIL_BYTES   4096
-#define SAID_BYTES   600 /* of the tail, in an error of 1 KiB */
+#define SAID_BYTES   500 /* of the tail, in an error of 1 KiB */
 #define END_GRACE_MS 300
 
 struct child {
@@ -31,7 +31,7 @@ struct child {
     bool reaped;
     char tail[TAIL_BYTES + 1];
     size_t tail_len;
-    char said[SAID_BYTES + 1];
+    char said[3 * SAID_BYTES + 1]; /* a line end becomes " | " */
     ev_io watch_input, watch_output, watch_errors, watch_end;
     struct ev_loop *loop; /* not NULL while armed */
     struct waker waker;
@@ -99,11 +99,12 @@ static bool reap(struct child *child)
     return child->reaped;
 }
 
-/* The tail as one line of at most SAID_BYTES: its last lines, joined by " | ". */
+/* The last bytes of the tail as one line, its lines joined by " | ". */
 static const char *one_line(struct child *child)
 {
     size_t start = child->tail_len > SAID_BYTES ? child->tail_len - SAID_BYTES : 0;
     size_t used = 0;
+    bool line_ended = false;
 
     /* Begin at a whole line, or at least not within a UTF-8 character. */
     if (start > 0) {
@@ -114,18 +115,20 @@ static const char *one_line(struct child *child)
         while (start < child->tail_len && (child->tail[start] & 0xc0) == 0x80)
             start++;
     }
-    for (size_t i = start; i < child->tail_len && used + 3 < SAID_BYTES; i++) {
+    for (size_t i = start; i < child->tail_len; i++) {
         char c = child->tail[i];
 
-        if (c != '\n' && c != '\r') {
-            child->said[used++] = (unsigned char)c < ' ' || c == 0x7f ? ' ' : c;
-        } else if (used > 0 && child->said[used - 1] != '|') {
-            child->said[used++] = ' ';
-            child->said[used++] = '|';
+        if (c == '\n' || c == '\r') {
+            line_ended = used > 0;
+            continue;
         }
+        if (line_ended) {
+            memcpy(child->said + used, " | ", 3);
+            used += 3;
+            line_ended = false;
+        }
+        child->said[used++] = (unsigned char)c < ' ' || c == 0x7f ? ' ' : c;
     }
-    while (used > 0 && (child->said[used - 1] == '|' || child->said[used - 1] == ' '))
-        used--;
     child->said[used] = '\0';
     log_mask(child->said);
     return child->said;

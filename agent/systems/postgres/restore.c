@@ -259,7 +259,8 @@ int pg_restore_finish(void *restore, json_t *findings, struct err *err)
 static int renew_session(struct restoring *restoring, struct err *err)
 {
     const struct postgres_options *options = &restoring->request.component->postgres;
-    const PGconn *connection = pg_session_connection(restoring->session);
+    const PGconn *connection =
+        restoring->session == NULL ? NULL : pg_session_connection(restoring->session);
     int64_t deadline_us = clock_mono_us() + CLOSE_TIME_US;
 
     if (connection != NULL && PQtransactionStatus(connection) == PQTRANS_IDLE) {
@@ -275,11 +276,20 @@ static int renew_session(struct restoring *restoring, struct err *err)
 static void take_back(struct restoring *restoring)
 {
     struct err err = ERR_INIT;
+    const struct log_field field = LOG_TEXT("database", restoring->made);
+    int rc = -1;
 
-    if (renew_session(restoring, &err) < 0 ||
-        pg_drop_database(restoring, restoring->made, &err) < 0)
-        log_warn("the unfinished database is left for the next restore or drill to drop",
-                 LOG_TEXT("database", restoring->made), LOG_TEXT("err", err.text));
+    /* Twice: that a connection is dead may show only when it is used. */
+    for (int attempt = 0; rc < 0 && attempt < 2; attempt++) {
+        if (renew_session(restoring, &err) < 0)
+            break;
+        rc = pg_drop_database(restoring, restoring->made, &err);
+        if (pg_session_connection(restoring->session) != NULL)
+            break;
+    }
+    if (rc < 0)
+        log_err("the unfinished database is left for the next restore or drill to drop", &err,
+                &field, 1);
 }
 
 void pg_restore_close(void *restore)
