@@ -4,9 +4,9 @@
 // prefix or folder before them. Nothing is ever overwritten.
 //
 // Streams (put, get) follow pipeline/stream.h. The other calls do one small thing and wait for it,
-// on the loop given at open; they return early with ERR_CANCELLED when a stop is wished for. A job
-// does one thing at a time, so nothing is gained by making them callbacks
-// (docs/decisions/0002-blocking-small-calls.md).
+// on the loop given at open (so never from inside a turn of the pump); they return early with
+// ERR_CANCELLED when a stop is wished for. A job does one thing at a time, so nothing is gained by
+// making them callbacks (docs/decisions/0002-blocking-small-calls.md).
 #pragma once
 
 #include "stream.h"
