@@ -276,7 +276,6 @@ static int renew_session(struct restoring *restoring, struct err *err)
 static void take_back(struct restoring *restoring)
 {
     struct err err = ERR_INIT;
-    const struct log_field field = LOG_TEXT("database", restoring->made);
     int rc = -1;
 
     /* Twice: that a connection is dead may show only when it is used. */
@@ -288,8 +287,8 @@ static void take_back(struct restoring *restoring)
             break;
     }
     if (rc < 0)
-        log_err("the unfinished database is left for the next restore or drill to drop", &err,
-                &field, 1);
+        log_warn("the unfinished database is left for the next restore or drill to drop",
+                 LOG_TEXT("database", restoring->made), LOG_TEXT("err", err.text));
 }
 
 void pg_restore_close(void *restore)
