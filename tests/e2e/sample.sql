@@ -308,7 +308,7 @@ CREATE TABLE guarded (i int, owner name);
 INSERT INTO guarded SELECT i, CASE WHEN i % 2 = 0 THEN 'app' ELSE 'nobody' END FROM generate_series(1, 40) i;
 ALTER TABLE guarded OWNER TO "Owner €";
 ALTER TABLE guarded ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
-CREATE POLICY own ON guarded FOR SELECT TO app, "wri'ter" USING (owner = current_user);
+CREATE POLICY own ON guarded FOR SELECT TO "wri'ter" USING (owner = current_user);
 CREATE POLICY "Policy €" ON guarded AS RESTRICTIVE FOR INSERT WITH CHECK (i > 0);
 COMMENT ON POLICY own ON guarded IS 'policy';
 GRANT USAGE ON SCHEMA sales TO reader, app;

@@ -183,7 +183,7 @@ def test_s3_keys(server, tmp_path):
             store["region"] = "eu-wrong-9"
             boat.configure({**config, "stores": [store]})
             run(boat, "list", "--json", expect=[0, 1, 2])
-            store["bucket"] = "not-there"
+            store.update(region=s3.region, bucket="not-there")
             boat.configure({**config, "stores": [store]})
             run(boat, "backup", "--json", expect=1)
             no_trace(folder / "state")
