@@ -149,3 +149,16 @@ def test_rows_that_change_during_the_dump(pg, agent, tmp_path):
     assert a + b == 400000 and a >= 200000 - moved
     for name in ("busy", "moment"):
         pg.sql(f"DROP DATABASE {name}")
+
+
+def test_tools_are_found_by_the_version_of_the_server(any_pg, agent, tmp_path):
+    """Without postgres.tools: the distribution's of this version, else what PATH has."""
+    any_pg.createdb("toolless")
+    section = configs.component(any_pg, "toolless")
+    del section["postgres"]["tools"]
+    boat = agent(configs.config(tmp_path, section), path=[any_pg.pg_bin])
+    boat.run("backup")
+    (manifest,) = configs.manifests(tmp_path).values()
+    assert manifest["facts"]["tools"]["pg_dump"].split(".")[0] == str(any_pg.version)
+    boat.run("drill", configs.NAME)
+    any_pg.sql("DROP DATABASE toolless")
