@@ -10,6 +10,7 @@
 
 #include "child.h"
 #include "clock.h"
+#include "mem.h"
 #include "memory.h"
 #include "pump.h"
 #include "text.h"
@@ -100,7 +101,7 @@ static const struct row sinks[] = {
 
 static void test_sink_commits_with_the_status(void **state)
 {
-    char *data = calloc(4, MANY);
+    char *data = mem_calloc(4, MANY);
 
     (void)state;
     for (size_t i = 0; i < sizeof sinks / sizeof sinks[0]; i++) {
