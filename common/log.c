@@ -17,6 +17,8 @@ static const char *const level_names[] = {
     [LOG_DEBUG] = "debug", [LOG_INFO] = "info", [LOG_WARN] = "warn", [LOG_ERROR] = "error"};
 
 static enum log_level least_level = LOG_INFO;
+static struct text *kept;
+static size_t kept_max_bytes;
 static bool as_json;
 static char **secrets;
 static size_t secret_count;
@@ -119,6 +121,12 @@ static void write_line(const char *line, size_t len)
     while (n < 0 && errno == EINTR);
 }
 
+void log_keep(struct text *to, size_t max_bytes)
+{
+    kept = to;
+    kept_max_bytes = max_bytes;
+}
+
 static void emit(enum log_level level, const char *message, const struct log_field *lists[2],
                  const size_t counts[2])
 {
@@ -134,14 +142,17 @@ static void emit(enum log_level level, const char *message, const struct log_fie
         for (size_t i = 0; i < counts[list]; i++)
             add_field(&line, &lists[list][i]);
     text_add(&line, as_json ? "}\n" : "\n");
-    write_line(line.data, line.len);
+    if (kept != NULL && level >= LOG_INFO && kept->len + line.len <= kept_max_bytes)
+        text_add_bytes(kept, line.data, line.len);
+    if (level >= least_level)
+        write_line(line.data, line.len);
     text_fini(&line);
 }
 
 void log_write(enum log_level level, const char *message, const struct log_field *fields,
                size_t count)
 {
-    if (level >= least_level)
+    if (level >= least_level || (kept != NULL && level >= LOG_INFO))
         emit(level, message, (const struct log_field *[2]){fields, NULL}, (size_t[2]){count, 0});
 }
 

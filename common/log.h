@@ -47,6 +47,11 @@ void log_write(enum log_level level, const char *message, const struct log_field
 void log_err(const char *message, const struct err *err, const struct log_field *fields,
              size_t count);
 
+struct text;
+/* From now on every line of at least LOG_INFO is also added to kept (lent), as long as that stays
+ * below max_bytes; NULL ends it. */
+void log_keep(struct text *kept, size_t max_bytes);
+
 /* From now on secret is written as *** wherever log_mask is applied. Copies. Shorter than four
  * bytes is not hidden: it would blank out innocent text. */
 void log_hide(const char *secret);

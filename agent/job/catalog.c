@@ -135,6 +135,7 @@ static void strip(struct manifest *manifest)
 {
     json_decref(manifest->facts);
     manifest->facts = json_object();
+    json_array_clear(manifest->log);
     for (size_t i = 0; i < manifest->object_count; i++) {
         struct manifest_object *object = &manifest->objects[i];
 

@@ -29,6 +29,7 @@ struct manifest *manifest_new(void)
     struct manifest *manifest = mem_calloc(1, sizeof *manifest);
 
     manifest->facts = json_object();
+    manifest->log = json_array();
     return manifest;
 }
 
@@ -48,6 +49,7 @@ void manifest_free(struct manifest *manifest)
     free_fields(restored_from_fields, manifest);
     free_fields(manifest_fields, manifest);
     json_decref(manifest->facts);
+    json_decref(manifest->log);
     free(manifest);
 }
 
@@ -131,6 +133,7 @@ char *manifest_format(const struct manifest *manifest)
                             : write_fields(json_object(), restored_from_fields, manifest));
     json_object_set_new(json, "objects", objects);
     json_object_set(json, "facts", manifest->facts);
+    json_object_set(json, "log", manifest->log);
     dump = json_dumps(json, JSON_INDENT(2));
     text = text_format("%s\n", dump == NULL ? "" : dump);
     free(dump);

@@ -44,6 +44,7 @@ struct manifest {
     struct manifest_object *objects;
     size_t object_count;
     json_t *facts; /* the system's own; an object */
+    json_t *log;   /* lines of the job that made it: an array of texts */
 };
 
 /* Zeroed, with an empty facts object. */

@@ -16,6 +16,7 @@ enum {
     MAX_VALUES = 250000, /* by commas and brackets; 10,000 pieces and 100,000 tables fit */
     MAX_OBJECTS = 64,
     MAX_PIECES = 10000, /* of all objects */
+    MAX_LOG_LINES = 1000,
     MAX_TEXT = 255,
 };
 
@@ -271,6 +272,21 @@ static int read_objects(const json_t *json, struct manifest *manifest, struct er
     return check_names(manifest, err);
 }
 
+/* Writers before it had none. */
+static int read_log(json_t *log, struct manifest *manifest, struct err *err)
+{
+    if (log == NULL)
+        return 0;
+    if (!json_is_array(log) || json_array_size(log) > MAX_LOG_LINES)
+        return err_set(err, ERR_CORRUPT, "log must be an array of at most %d texts", MAX_LOG_LINES);
+    for (size_t i = 0; i < json_array_size(log); i++)
+        if (!json_is_string(json_array_get(log, i)))
+            return err_set(err, ERR_CORRUPT, "log[%zu]: must be a text", i);
+    json_decref(manifest->log);
+    manifest->log = json_incref(log);
+    return 0;
+}
+
 static int read_manifest(const json_t *json, struct manifest *manifest, struct err *err)
 {
     const json_t *restored_from = json_object_get(json, "restored_from");
@@ -286,7 +302,7 @@ static int read_manifest(const json_t *json, struct manifest *manifest, struct e
         return err_set(err, ERR_CORRUPT, "facts must be a JSON object");
     json_decref(manifest->facts);
     manifest->facts = json_incref(facts);
-    return 0;
+    return read_log(json_object_get(json, "log"), manifest, err);
 }
 
 int manifest_parse(const char *data, size_t len, struct manifest **manifest, struct err *err)

@@ -33,7 +33,10 @@ struct attempt {
     struct manifest *manifest;
     struct manifest_object *object; /* the one that moves */
     bool commit_begun;
+    struct text log; /* lines of this attempt, for the manifest */
 };
+
+#define LOG_MAX_BYTES ((size_t)64 << 10)
 
 static void fill_identity(struct manifest *manifest, const struct site *site)
 {
@@ -116,6 +119,10 @@ static int move_object(struct attempt *attempt, const struct snapshot_object *de
                   pieces_sink_new(&writer, component->piece_bytes), attempt->site->loop, &limits,
                   attempt->watcher, &status, err) < 0)
         return err_wrap(err, "%s", described->name);
+    log_info(
+        "object stored", LOG_TEXT("object", described->name),
+        LOG_NUMBER("plain_bytes", plain.bytes),
+        LOG_NUMBER("duration_ms", (status.source_us + status.stages_us + status.sink_us) / 1000));
     attempt->object->plain_bytes = plain.bytes;
     memcpy(attempt->object->plain_sha256, plain.sha256, sizeof plain.sha256);
     attempt->manifest->source_ms += (uint64_t)(status.source_us / 1000);
@@ -162,6 +169,14 @@ static int ask_for_pieces(struct attempt *attempt, struct err *err)
     return 0;
 }
 
+static void describe_log(struct attempt *attempt)
+{
+    char *rest = attempt->log.data;
+
+    for (char *line = strsep(&rest, "\n"); rest != NULL; line = strsep(&rest, "\n"))
+        json_array_append_new(attempt->manifest->log, json_string(line));
+}
+
 static int commit(struct attempt *attempt, struct err *err)
 {
     struct manifest *manifest = attempt->manifest;
@@ -171,6 +186,7 @@ static int commit(struct attempt *attempt, struct err *err)
     int rc;
 
     manifest->ended_ms = clock_wall_ms();
+    describe_log(attempt);
     data = manifest_format(manifest);
     /* What no later job could read must not be committed. */
     rc = manifest_parse(data, strlen(data), &parsed, err);
@@ -218,6 +234,9 @@ static int run_attempt(struct attempt *attempt, struct err *err)
         return -1;
     if (site->system->snapshot_describe(attempt->snapshot, attempt->manifest, err) < 0)
         return -1;
+    log_info("backup begun", LOG_TEXT("component", site->component->name),
+             LOG_TEXT("backup", attempt->manifest->id),
+             LOG_TEXT("version", attempt->manifest->system_version));
     if (move_objects(attempt, err) < 0)
         return -1;
     site->system->snapshot_close(attempt->snapshot);
@@ -252,10 +271,12 @@ static int take_once(struct site *site, const struct pump_watcher *watcher,
         .watcher = watcher,
         .deadline_mono_us = deadline_mono_us,
         .manifest = manifest_new(),
+        .log = TEXT_INIT,
     };
     struct record *record = NULL;
     int rc;
 
+    log_keep(&attempt.log, LOG_MAX_BYTES);
     attempt.manifest->started_ms = clock_wall_ms();
     backup_id_make(attempt.manifest->started_ms, attempt.manifest->id);
     fill_identity(attempt.manifest, site);
@@ -263,6 +284,8 @@ static int take_once(struct site *site, const struct pump_watcher *watcher,
                      "backup", &record, err);
     if (rc == 0)
         rc = run_attempt(&attempt, err);
+    log_keep(NULL, 0);
+    text_fini(&attempt.log);
     if (rc == 0) {
         record_finish(record);
         origin_forget(site);

@@ -24,6 +24,22 @@ static void print_object(const struct manifest_object *object)
         printf("    %s  %s\n", object->pieces[i].sha256, object->pieces[i].name);
 }
 
+/* Lines of a manifest are anybody's text: what would steer a terminal is shown as '?'. */
+static void print_log(const json_t *log)
+{
+    for (size_t i = 0; i < json_array_size(log); i++) {
+        const char *at = json_string_value(json_array_get(log, i));
+
+        fputs("  ", stdout);
+        for (; at != NULL && *at != '\0'; at++) {
+            bool c1 = (unsigned char)at[0] == 0xc2 && (unsigned char)at[1] < 0xa0;
+
+            putchar((unsigned char)*at < 0x20 || *at == 0x7f || c1 ? '?' : *at);
+        }
+        putchar('\n');
+    }
+}
+
 static void print_manifest(const struct manifest *manifest)
 {
     char when[CLOCK_TEXT_CAP], took[24], shares[64];
@@ -46,6 +62,8 @@ static void print_manifest(const struct manifest *manifest)
     for (size_t i = 0; i < manifest->object_count; i++)
         print_object(&manifest->objects[i]);
     printf("facts\n%s\n", facts == NULL ? "{}" : facts);
+    printf("log\n");
+    print_log(manifest->log);
     free(facts);
 }
 

@@ -2,6 +2,7 @@
 // Log lines as they leave the process, and the mask over them. Secrets stay registered for the
 // whole program, so each test has its own.
 #include "log.h"
+#include "text.h"
 
 #include "clock.h"
 
@@ -147,6 +148,32 @@ static void test_the_mask(void **state)
     expect_masked("hunter2 ***** x", "*** *** x");
 }
 
+static struct text kept = TEXT_INIT;
+
+static void write_kept(void)
+{
+    log_setup(LOG_WARN, false);
+    log_keep(&kept, 200);
+    log_debug("too small to keep");
+    log_info("first", LOG_TEXT("secret", "open sesame"));
+    for (int i = 0; i < 100; i++)
+        log_info("more");
+    log_keep(NULL, 0);
+    log_info("too late");
+    log_setup(LOG_INFO, false);
+}
+
+static void test_lines_are_kept_within_bounds(void **state)
+{
+    (void)state;
+    log_hide("open sesame");
+    assert_string_equal(captured(write_kept), "");
+    assert_non_null(strstr(text_str(&kept), "msg=first secret=***\n"));
+    assert_null(strstr(text_str(&kept), "too"));
+    assert_true(kept.len <= 200 && text_ends_with(text_str(&kept), "msg=more\n"));
+    text_fini(&kept);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -155,6 +182,7 @@ int main(void)
         cmocka_unit_test(test_an_error_brings_kind_and_hint),
         cmocka_unit_test(test_a_secret_that_needs_quoting_is_masked),
         cmocka_unit_test(test_the_mask),
+        cmocka_unit_test(test_lines_are_kept_within_bounds),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

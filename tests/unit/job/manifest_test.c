@@ -278,6 +278,8 @@ static void test_numbers_times_digests(void **state)
         {"", "4294967296", "9223372036854775807", "objects[1]: pieces are impossibly large"},
         {"", "\"recipients\": []", "\"recipients\": null", "objects[0]: recipients must be []"},
         {"", "\"facts\"", "\"x\"", "facts must be a JSON object"},
+        {"", "\"log\": [", "\"log\": [7, ", "log[0]: must be a text"},
+        {"", "\"log\": [", "\"log\": {}, \"x\": [", "log must be an array"},
         {"", "\"objects\"", "\"x\"", "objects must be an array of 1 to 64"},
         {"", "\"pieces\"", "\"x\"", "objects[0]: pieces must be an array of 1 to 10000"},
     };
