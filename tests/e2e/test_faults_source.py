@@ -83,6 +83,21 @@ def test_pg_dump_ends_by_a_signal(scene, tools, name):
     scene.nothing_happened([scene.good])
 
 
+def test_pg_dump_warns(pg, tmp_path):
+    """What a tool says although all is well is logged, and stays in the manifest."""
+    wrapped = tmp_path / "wrapped"
+    wrapped.mkdir()
+    for name in ("pg_dump", "pg_dumpall", "pg_restore"):
+        saying = "echo 'pg_dump: warning: mind the gap' >&2; " if name == "pg_dump" else ""
+        (wrapped / name).write_text(f'#!/bin/sh\n{saying}exec {pg.pg_bin / name} "$@"\n')
+        (wrapped / name).chmod(0o755)
+    scene = Scene(tmp_path, pg, "small", postgres={"tools": str(wrapped)})
+    result = scene.run("backup")
+    assert "mind the gap" in result.stderr
+    log = scenes.manifest(scene, result.json[-1]["backup"])["log"]
+    assert any("level=warn" in line and "mind the gap" in line for line in log), log
+
+
 def test_pg_dump_cannot_be_started(scene, tools, tmp_path):
     tools.folder.joinpath("pg_dump").rename(tmp_path / "pg_dump")
     try:
