@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #define RECORD_SUFFIX ".json"
+#define JUST_MADE_MS  60000
 
 struct record {
     char *path;
@@ -57,12 +58,13 @@ static bool still_there(const struct record *record)
 }
 
 /* An owner locks its record before it writes: an empty one may belong to somebody who is just about
- * to lock it, and proves nothing. Who dies right there has left nothing else behind. */
-static bool still_empty(const struct record *record)
+ * to lock it, and proves nothing for a minute. */
+static bool just_made(const struct record *record)
 {
     struct stat info;
 
-    return fstat(record->fd, &info) == 0 && info.st_size == 0;
+    return fstat(record->fd, &info) == 0 && info.st_size == 0 &&
+           clock_wall_ms() - (int64_t)info.st_mtim.tv_sec * 1000 < JUST_MADE_MS;
 }
 
 /* *record stays NULL when the file is not there (and flags do not create it) or is locked. */
@@ -80,7 +82,7 @@ static int lock(char *path, int flags, struct record **record, struct err *err)
             record_free(opened);
             return -1;
         }
-        if ((flags & O_CREAT) == 0 && still_empty(opened))
+        if ((flags & O_CREAT) == 0 && just_made(opened))
             break;
         if (flock(opened->fd, LOCK_EX | LOCK_NB) < 0)
             break;

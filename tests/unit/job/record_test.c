@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -198,6 +199,22 @@ static void test_an_empty_record_proves_nothing(void **state)
     assert_false(there(ID));
 }
 
+/* Its owner died between making and locking it. */
+static void test_an_old_empty_record_is_a_dead_mans(void **state)
+{
+    const struct timespec long_ago[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+    struct record *record = NULL;
+
+    (void)state;
+    record_finish(must_open(OTHER)); /* makes the folder */
+    fclose(fopen(path_of(ID), "we"));
+    assert_int_equal(utimensat(AT_FDCWD, path_of(ID), long_ago, 0), 0);
+    record = take_over(ID);
+    assert_non_null(record);
+    record_finish(record);
+    assert_false(there(ID));
+}
+
 static void test_a_state_that_cannot_be_written_is_named(void **state)
 {
     struct record *record = NULL;
@@ -354,6 +371,7 @@ int main(void)
         IN_FOLDER(test_what_a_living_job_holds_is_refused),
         IN_FOLDER(test_what_a_dead_job_held_is_taken_over),
         IN_FOLDER(test_an_empty_record_proves_nothing),
+        IN_FOLDER(test_an_old_empty_record_is_a_dead_mans),
         IN_FOLDER(test_a_state_that_cannot_be_written_is_named),
         IN_FOLDER(test_each_record_of_a_component),
         IN_FOLDER(test_two_never_hold_the_same_record),
