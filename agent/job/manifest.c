@@ -170,13 +170,12 @@ uint64_t manifest_stored_bytes(const struct manifest *manifest)
 void backup_id_make(int64_t wall_ms, char *id)
 {
     char when[CLOCK_TEXT_CAP];
-    char tail[7];
-    uint8_t bytes[3];
+    uint16_t chance;
 
-    while (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
+    while (getrandom(&chance, sizeof chance, 0) != (ssize_t)sizeof chance)
         continue;
-    text_hex(bytes, sizeof bytes, tail);
-    snprintf(id, BACKUP_ID_CAP, "%.16s-%s", clock_format_compact(wall_ms, when), tail);
+    snprintf(id, BACKUP_ID_CAP, "%.16s-%03x%03x", clock_format_compact(wall_ms, when),
+             (unsigned)(wall_ms % 1000), chance & 0xfffU);
 }
 
 bool backup_id_valid(const char *id)

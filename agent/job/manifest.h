@@ -64,7 +64,8 @@ const struct manifest_object *manifest_object(const struct manifest *manifest, c
 uint64_t manifest_plain_bytes(const struct manifest *manifest);
 uint64_t manifest_stored_bytes(const struct manifest *manifest);
 
-/* A new id for a job that starts now: UTC time and a random tail. id has BACKUP_ID_CAP bytes. */
+/* A new id for a job that starts now: UTC time, and a tail of the millisecond and three random
+ * digits, so that ids sort by time also within a second. id has BACKUP_ID_CAP bytes. */
 void backup_id_make(int64_t wall_ms, char *id);
 /* Of the form, and nothing else: safe in a key. */
 bool backup_id_valid(const char *id);

@@ -511,10 +511,12 @@ static void test_backup_ids(void **state)
             fail_msg("\"%s\"", rows[i].id);
 
     backup_id_make(1795418100120, first);
-    backup_id_make(1795418100120, second);
-    assert_true(text_starts_with(first, "20261123T071500Z-"));
-    assert_true(backup_id_valid(first) && backup_id_valid(second));
-    assert_string_not_equal(first, second);
+    assert_true(backup_id_valid(first) && text_starts_with(first, "20261123T071500Z-078"));
+    backup_id_make(1795418100121, second);
+    assert_true(backup_id_valid(second) && strcmp(first, second) < 0);
+    for (int i = 0; i < 100 && strcmp(first + 20, second + 20) == 0; i++)
+        backup_id_make(1795418100121, second);
+    assert_string_not_equal(first + 20, second + 20);
 }
 
 int main(void)
