@@ -331,3 +331,16 @@ def test_two_restores_at_once(pg, boat):
     kept = [name for name in pg.databases() if name not in ("postgres", DATABASE)]
     assert len(kept) == statuses.count(0)
     assert {rows(pg, name) for name in kept} == {5000}
+
+
+def test_two_restores_within_a_second_keep_two_databases(pg, agent, tmp_path):
+    """The names of what they keep must not meet."""
+    pg.createdb("twice")
+    pg.sql("CREATE TABLE t AS SELECT generate_series(1, 10) AS n", dbname="twice")
+    boat = agent(configs.config(tmp_path, configs.component(pg, "twice")))
+    boat.run("backup")
+    kept = {boat.run("restore", "--json", "--yes", configs.NAME).json[-1]["findings"]["old_database"]
+            for _ in range(4)}
+    assert len(kept) == 4 and kept <= set(pg.databases())
+    for name in kept | {"twice"}:
+        pg.sql(f'DROP DATABASE "{name}"')

@@ -35,14 +35,27 @@ static void choose_names(struct restoring *restoring)
     free(suffix);
 }
 
-/* Of the moment of the swap: one second holds no two. */
-static void choose_old_name(struct restoring *restoring)
+/* Of the second of the swap, or of the next one that no kept database is named after. */
+static int choose_old_name(struct restoring *restoring, struct err *err)
 {
-    char time_text[CLOCK_TEXT_CAP];
-    char *suffix = text_format("_old_%s", clock_format_compact(clock_wall_ms(), time_text));
+    const char *params[] = {restoring->old_name};
+    int64_t moment_ms = clock_wall_ms();
+    char *taken = NULL;
 
-    pg_name_make(restoring->live, suffix, restoring->old_name);
-    free(suffix);
+    do {
+        char time_text[CLOCK_TEXT_CAP];
+        char *suffix = text_format("_old_%s", clock_format_compact(moment_ms, time_text));
+
+        pg_name_make(restoring->live, suffix, restoring->old_name);
+        free(suffix);
+        free(taken);
+        taken = NULL;
+        if (pg_query_text(restoring->session, "SELECT datname FROM pg_database WHERE datname = $1",
+                          params, 1, &taken, err) < 0)
+            return -1;
+        moment_ms += 1000;
+    } while (taken != NULL);
+    return 0;
 }
 
 static int choose_live(struct restoring *restoring, struct err *err)
@@ -240,8 +253,7 @@ int pg_restore_finish(void *restore, json_t *findings, struct err *err)
     if (restoring->request.scratch)
         return finish_scratch(restoring, findings, err);
     began_us = clock_mono_us();
-    choose_old_name(restoring);
-    if (pg_swap(restoring, err) < 0)
+    if (choose_old_name(restoring, err) < 0 || pg_swap(restoring, err) < 0)
         return -1;
     restoring->created = false;
     json_object_set_new(findings, "swap_ms", json_integer((clock_mono_us() - began_us) / 1000));
