@@ -201,9 +201,20 @@ def test_check_of_what_is_well(pg, boat):
     assert pg.databases() == before
 
 
-def test_check_names_what_nobody_protects(pg, boat):
+def test_check_names_what_nobody_protects(pg, boat, tmp_path):
+    def names_billing():
+        return any("billing" in one["detail"] and one["outcome"] == "warn"
+                   for one in boat.run("check", "--json", configs.NAME).json)
+
     pg.createdb("billing")
-    assert any("billing" in one["detail"] and one["outcome"] == "warn" for one in boat.run("check", "--json").json)
+    assert names_billing()
+    billing = configs.component(pg, "billing", name="billing-db")
+    elsewhere = configs.component(pg, "billing", name="billing-elsewhere", postgres={
+        "conninfo": pg.conninfo("billing").replace(f"port={pg.port}", "port=1")})
+    boat.configure(configs.config(tmp_path, configs.component(pg, DATABASE), elsewhere))
+    assert names_billing()
+    boat.configure(configs.config(tmp_path, configs.component(pg, DATABASE), billing))
+    assert not names_billing()
 
 
 @pytest.mark.parametrize("break_it,says", [

@@ -163,8 +163,32 @@ static void check_tool(struct checking *checking, const char *program, int least
     pg_tool_fini(&tool);
 }
 
-/* Is dbname on this server in some component? Servers are the same when the strings name the same
- * host and port. */
+static bool same_value(const PQconninfoOption *a, const PQconninfoOption *b, const char *keyword)
+{
+    const char *in_a = pg_conninfo_value(a, keyword);
+    const char *in_b = pg_conninfo_value(b, keyword);
+
+    return in_a == NULL || in_b == NULL ? in_a == in_b : strcmp(in_a, in_b) == 0;
+}
+
+/* Do both strings name the same host and port? Two names of one host count as two servers: then
+ * check names a database too many, which is better than one too few. */
+static bool same_server(const char *conninfo_a, const char *conninfo_b)
+{
+    PQconninfoOption *a = NULL;
+    PQconninfoOption *b = NULL;
+    struct err ignored = ERR_INIT;
+    bool same = pg_conninfo_parse("conninfo", conninfo_a, &a, &ignored) == 0 &&
+                pg_conninfo_parse("conninfo", conninfo_b, &b, &ignored) == 0 &&
+                same_value(a, b, "host") && same_value(a, b, "hostaddr") &&
+                same_value(a, b, "port");
+
+    PQconninfoFree(a);
+    PQconninfoFree(b);
+    return same;
+}
+
+/* Is the database of that name on this server in some component? */
 static bool is_protected(const struct checking *checking, const char *dbname)
 {
     const struct agent_options *options = checking->options;
@@ -176,6 +200,7 @@ static bool is_protected(const struct checking *checking, const char *dbname)
         char *name = NULL;
 
         if (other->system == checking->component->system &&
+            same_server(other->postgres.conninfo, checking->component->postgres.conninfo) &&
             pg_conninfo_dbname("conninfo", other->postgres.conninfo, &name, &ignored) == 0)
             found = strcmp(name, dbname) == 0;
         free(name);
