@@ -184,12 +184,13 @@ static int by_lineage_and_time(const void *a, const void *b)
     return strcmp(left->id, right->id);
 }
 
-/* "-<compact time>.json", what follows the id in verified/. */
+/* "-<compact time>-verify.json" or "-drill.json", what follows the id in verified/. */
 static bool take_time(const char *tail, int64_t *ms)
 {
     char when[17];
 
-    if (strlen(tail) != 22 || tail[0] != '-' || strcmp(tail + 17, ".json") != 0)
+    if (strlen(tail) < 17 || tail[0] != '-' ||
+        (strcmp(tail + 17, "-verify.json") != 0 && strcmp(tail + 17, "-drill.json") != 0))
         return false;
     snprintf(when, sizeof when, "%.16s", tail + 1);
     return clock_parse(when, ms) == 0;

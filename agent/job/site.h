@@ -30,7 +30,7 @@ void site_close(struct site *site);
 /* Keys; free() them. */
 char *site_manifest_key(const struct site *site, const char *lineage, const char *id);
 char *site_data_key(const struct site *site, const char *lineage, const char *id, const char *name);
-/* folder: "verified" or "adopted"; suffix: "" or "-<time>". */
+/* folder: "verified" or "adopted"; suffix: "" or "-<time>-verify". */
 char *site_record_key(const struct site *site, const char *folder, const char *lineage,
                       const char *id, const char *suffix);
 

@@ -41,47 +41,45 @@ int verify_record(struct site *site, const struct manifest *manifest, const char
 {
     int rc = -1;
     int64_t now_ms = clock_wall_ms();
-    char when[CLOCK_TEXT_CAP], compact[CLOCK_TEXT_CAP + 1] = "-";
+    char when[CLOCK_TEXT_CAP], compact[CLOCK_TEXT_CAP];
     json_t *record = json_pack("{s:s, s:s, s:s, s:I, s:s, s:O?}", "backup", manifest->id, "time",
                                clock_format(now_ms, when), "by", by, "duration_ms",
                                (json_int_t)(now_ms - began_ms), "agent_version", LIFEBOAT_VERSION,
                                "findings", findings);
     char *text = record == NULL ? NULL : json_dumps(record, JSON_INDENT(2));
-    char *key;
+    char *suffix = text_format("-%s-%s", clock_format_compact(now_ms, compact), by);
+    char *key = site_record_key(site, "verified", manifest->lineage, manifest->id, suffix);
 
-    clock_format_compact(now_ms, compact + 1);
-    key = site_record_key(site, "verified", manifest->lineage, manifest->id, compact);
     if (text == NULL)
         err_set(err, ERR_INTERNAL, "the record of %s cannot be written as JSON", manifest->id);
     else
         rc = site_put(site, key, text, strlen(text), err);
-    /* Two successes within one second are one. */
+    /* Two successes of one kind within a second are one. */
     if (rc < 0 && err->kind == ERR_EXISTS) {
         err_clear(err);
         rc = 0;
     }
+    free(suffix);
     free(key);
     free(text);
     json_decref(record);
     return rc;
 }
 
-struct newest_records {
-    char **keys;
-    size_t count;
-};
-
+/* arg: the key of the newest backup's drill so far, NULL at first. */
 static int on_record(void *arg, const struct store_entry *entry, struct err *err)
 {
-    struct newest_records *records = arg;
+    char **newest = arg;
 
     (void)err;
-    records->keys = mem_realloc(records->keys, (records->count + 1) * sizeof *records->keys);
-    records->keys[records->count++] = mem_strdup(entry->key);
+    if (text_ends_with(entry->key, "-drill.json")) {
+        free(*newest);
+        *newest = mem_strdup(entry->key);
+    }
     return 0;
 }
 
-/* The duration in a drill's record, else -1. */
+/* -1 when the record cannot be read. */
 static int64_t drill_duration(struct site *site, const char *key)
 {
     struct err err = ERR_INIT;
@@ -89,13 +87,11 @@ static int64_t drill_duration(struct site *site, const char *key)
     size_t len = 0;
     int64_t duration_ms = -1;
     json_t *record = NULL;
-    const char *by;
 
     if (site_get(site, key, RECORD_MAX_BYTES, &data, &len, &err) < 0)
         return -1;
     record = json_loadb(data, len, JSON_REJECT_DUPLICATES, NULL);
-    by = json_string_value(json_object_get(record, "by"));
-    if (by != NULL && strcmp(by, "drill") == 0)
+    if (record != NULL)
         duration_ms = json_integer_value(json_object_get(record, "duration_ms"));
     json_decref(record);
     free(data);
@@ -104,19 +100,16 @@ static int64_t drill_duration(struct site *site, const char *key)
 
 int64_t verify_last_drill_ms(struct site *site, const char *lineage)
 {
-    struct newest_records records = {.keys = NULL, .count = 0};
     struct err err = ERR_INIT;
+    char *newest = NULL;
     char *prefix = text_format("%s/%s/verified/", site->root, lineage);
     int64_t duration_ms = -1;
 
-    if (site->store->ops->list(site->store, prefix, on_record, &records, &err) < 0)
+    if (site->store->ops->list(site->store, prefix, on_record, &newest, &err) < 0)
         log_debug("records cannot be listed", LOG_TEXT("err", err.text));
-    /* Newest backups first; a few are enough to look at before a restore. */
-    for (size_t i = records.count; i-- > 0 && duration_ms < 0 && records.count - i <= 16;)
-        duration_ms = drill_duration(site, records.keys[i]);
-    for (size_t i = 0; i < records.count; i++)
-        free(records.keys[i]);
-    free(records.keys);
+    if (newest != NULL)
+        duration_ms = drill_duration(site, newest);
+    free(newest);
     free(prefix);
     return duration_ms;
 }

@@ -51,5 +51,6 @@ def data(folder: pathlib.Path, backup: str) -> pathlib.Path:
 
 
 def records(folder: pathlib.Path, kind: str = "verified") -> list[dict[str, Any]]:
-    """The records of this kind, oldest backup first."""
-    return [json.loads(path.read_text()) for path in sorted((folder / "store").glob(f"*/*/*/*/{kind}/*.json"))]
+    """The records of this kind, oldest first."""
+    found = [json.loads(path.read_text()) for path in (folder / "store").glob(f"*/*/*/*/{kind}/*.json")]
+    return sorted(found, key=lambda record: record["time"])

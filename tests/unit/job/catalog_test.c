@@ -141,19 +141,21 @@ static void test_records_count_only_under_their_own_names(void **state)
         ROOT "/73/verified/" B "-",
         ROOT "/73/verified/" B "-never.json",
         ROOT "/73/verified/" B "-20261123T050000Z",
-        ROOT "/73/verified/" B "-20261123T050000Z.json.part",
-        ROOT "/73/verified/" B "-20261399T050000Z.json",
+        ROOT "/73/verified/" B "-20261123T050000Z.json",
+        ROOT "/73/verified/" B "-20261123T050000Z-wish.json",
+        ROOT "/73/verified/" B "-20261123T050000Z-verify.json.part",
+        ROOT "/73/verified/" B "-20261399T050000Z-verify.json",
         ROOT "/73/adopted/" B "-20261123T050000Z.json",
         ROOT "/73/adopted/" B "/x",
         ROOT "/73/adopted/" B,
-        ROOT "/12/verified/" B "-20261123T050000Z.json",
+        ROOT "/12/verified/" B "-20261123T050000Z-verify.json",
     };
 
     (void)state;
     fake_site_add_backup(&fake, "73", A, at("2026-11-23T01:00Z"), 10);
     fake_site_add_backup(&fake, "73", B, at("2026-11-23T02:00Z"), 10);
-    fake_site_add_record(&fake, "verified", "73", A, "-20261123T050000Z");
-    fake_site_add_record(&fake, "verified", "73", A, "-20261123T060000Z");
+    fake_site_add_record(&fake, "verified", "73", A, "-20261123T050000Z-verify");
+    fake_site_add_record(&fake, "verified", "73", A, "-20261123T060000Z-drill");
     fake_site_add_record(&fake, "adopted", "73", A, "");
     for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++)
         add_object(odd[i], "{}");

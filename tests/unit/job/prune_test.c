@@ -149,7 +149,7 @@ static void test_retention_is_applied_and_manifests_go_first(void **state)
     fake_site_add_backup(&fake, "73", B, now_ms - 8 * HOUR, 101);
     fake_site_add_backup(&fake, "73", C, now_ms - 7 * HOUR, 102);
     fake_site_add_backup(&fake, "73", D, now_ms - 6 * HOUR, 103);
-    fake_site_add_record(&fake, "verified", "73", B, "-20261123T050000Z");
+    fake_site_add_record(&fake, "verified", "73", B, "-20261123T050000Z-verify");
     fake_site_add_record(&fake, "adopted", "73", A, "");
     fake_site_add_backup(&fake, "12", A, now_ms - 9 * HOUR, 500); /* another server's newest */
     assert_int_equal(prune_run(&fake.site, false, &watcher, &result, &err), 0);
@@ -413,11 +413,11 @@ static void test_records_about_a_backup_that_is_gone_go_with_age(void **state)
 {
     (void)state;
     fake.store.now_ms = now_ms - 30 * HOUR;
-    fake_site_add_record(&fake, "verified", "73", A, "-20261123T050000Z");
+    fake_site_add_record(&fake, "verified", "73", A, "-20261123T050000Z-verify");
     fake.store.now_ms = now_ms;
-    fake_site_add_record(&fake, "verified", "73", B, "-20261123T050000Z");
+    fake_site_add_record(&fake, "verified", "73", B, "-20261123T050000Z-verify");
     assert_int_equal(prune(false).orphans_removed, 1);
-    assert_store(ROOT "/73/verified/" B "-20261123T050000Z.json\n");
+    assert_store(ROOT "/73/verified/" B "-20261123T050000Z-verify.json\n");
 }
 
 static void test_records_of_the_dead_that_left_nothing_are_forgotten(void **state)
