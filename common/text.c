@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void reserve(struct text *text, size_t more)
+void text_reserve(struct text *text, size_t more)
 {
     size_t need = text->len + more + 1;
 
@@ -21,7 +21,7 @@ static void reserve(struct text *text, size_t more)
 
 void text_add_bytes(struct text *text, const void *data, size_t len)
 {
-    reserve(text, len);
+    text_reserve(text, len);
     if (len > 0)
         memcpy(text->data + text->len, data, len);
     text->len += len;
@@ -43,7 +43,7 @@ void text_add_v(struct text *text, const char *format, va_list args)
     va_end(again);
     if (len < 0)
         return;
-    reserve(text, (size_t)len);
+    text_reserve(text, (size_t)len);
     vsnprintf(text->data + text->len, (size_t)len + 1, format, args);
     text->len += (size_t)len;
 }

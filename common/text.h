@@ -23,6 +23,8 @@ void text_add_v(struct text *text, const char *format, va_list args)
     __attribute__((format(printf, 2, 0)));
 void text_add_bytes(struct text *text, const void *data, size_t len);
 void text_add_char(struct text *text, char c);
+/* Room for so many more bytes: data[len..len + more] may be written, and len raised by hand. */
+void text_reserve(struct text *text, size_t more);
 void text_clear(struct text *text);
 void text_fini(struct text *text);
 /* The string, never NULL; lent until the next change. */

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+// nanopb at work: encoding into a growing text, decoding with every text made clean.
+#include "wire.h"
+
+#include "frame.h"
+#include "text.h"
+
+#include <pb_common.h>
+#include <pb_decode.h>
+#include <pb_encode.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What cannot be encoded breaks a bound that this program set itself. */
+static size_t encoded_bytes(const pb_msgdesc_t *fields, const void *message)
+{
+    size_t bytes = 0;
+
+    if (!pb_get_encoded_size(&bytes, fields, message) || bytes > FRAME_MAX_BYTES)
+        abort();
+    return bytes;
+}
+
+void wire_add(struct text *out, const pb_msgdesc_t *fields, const void *message)
+{
+    size_t bytes = encoded_bytes(fields, message);
+    pb_ostream_t stream;
+
+    text_reserve(out, bytes);
+    stream = pb_ostream_from_buffer((pb_byte_t *)out->data + out->len, bytes);
+    if (!pb_encode(&stream, fields, message))
+        abort();
+    out->len += bytes;
+    out->data[out->len] = '\0';
+}
+
+void wire_add_frame(struct text *out, const pb_msgdesc_t *fields, const void *message)
+{
+    uint8_t head[FRAME_HEAD_BYTES];
+
+    frame_head(encoded_bytes(fields, message), head);
+    text_add_bytes(out, head, sizeof head);
+    wire_add(out, fields, message);
+}
+
+static size_t item_count(const pb_field_iter_t *field)
+{
+    if (PB_HTYPE(field->type) == PB_HTYPE_REPEATED)
+        return *(const pb_size_t *)field->pSize;
+    if (PB_HTYPE(field->type) == PB_HTYPE_ONEOF)
+        return *(const pb_size_t *)field->pSize == field->tag;
+    return 1;
+}
+
+/* Whoever shows a text may trust it: nanopb does not look at what is in one. Depth is that of the
+ * schema, which does not recur. */
+static void clean_texts(const pb_msgdesc_t *fields, void *message)
+{
+    pb_field_iter_t field;
+
+    if (!pb_field_iter_begin(&field, fields, message))
+        return;
+    do {
+        for (size_t i = 0; i < item_count(&field); i++) {
+            void *item = (char *)field.pData + i * field.data_size;
+
+            if (PB_LTYPE(field.type) == PB_LTYPE_STRING)
+                text_fix_utf8(item);
+            else if (PB_LTYPE_IS_SUBMSG(field.type))
+                clean_texts(field.submsg_desc, item);
+        }
+    } while (pb_field_iter_next(&field));
+}
+
+int wire_read(const pb_msgdesc_t *fields, const uint8_t *data, size_t len, void *message,
+              struct err *err)
+{
+    pb_istream_t stream = pb_istream_from_buffer(data, len);
+
+    if (!pb_decode(&stream, fields, message))
+        return err_set(err, ERR_CORRUPT, "not a message of lifeboat: %s", PB_GET_ERROR(&stream));
+    clean_texts(fields, message);
+    return 0;
+}
+
+void wire_set_text(char *field, size_t cap, const char *text)
+{
+    size_t len = text == NULL ? 0 : strlen(text);
+
+    if (len >= cap) {
+        len = cap - 1;
+        while (len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80)
+            len--;
+    }
+    if (len > 0)
+        memcpy(field, text, len);
+    field[len] = '\0';
+    text_fix_utf8(field);
+}
