@@ -6,10 +6,9 @@
 
 #include <stddef.h>
 
-struct sockaddr;
-
-/* "name:443", "10.0.0.1:443", "[::1]:443". host of host_cap bytes, port of 6. ERR_CONFIG with the
- * second half of a sentence, as an option's check wants it. */
+/* "name:443", "10.0.0.1:443", "[::1]:443" (host comes without the brackets). host of host_cap
+ * bytes, port of 6. ERR_CONFIG with the second half of a sentence, as an option's check wants it.
+ */
 int address_split(const char *address, char *host, size_t host_cap, char *port, struct err *err);
 /* For a row: 0 when address_split takes it. */
 int address_check(const char *address, struct err *err);

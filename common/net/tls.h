@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // TLS 1.3 with certificates on both sides, on an event loop: contexts, and one non-blocking
-// connection. Idle connections hold no buffers (SSL_MODE_RELEASE_BUFFERS).
+// connection. Idle connections hold no buffers (SSL_MODE_RELEASE_BUFFERS). SIGPIPE must be ignored:
+// OpenSSL writes without MSG_NOSIGNAL.
 #pragma once
 
 #include "err.h"
@@ -29,7 +30,9 @@ int tls_context_new(const struct tls_files *files, bool server, struct tls_conte
 void tls_context_free(struct tls_context *context);
 
 struct tls_handlers {
-    void (*opened)(void *arg); /* the handshake is over, the peer proven */
+    /* The handshake is over, the peer proven. Whether a server takes a client's certificate comes
+     * out later only: an ERR_DENIED may still follow. */
+    void (*opened)(void *arg);
     void (*received)(void *arg, const uint8_t *data, size_t len); /* lent */
     /* The end, by the peer or by an error: ERR_UNREACHABLE (closed, reset), ERR_DENIED (a
      * certificate that is not believed, expired, of another name, or refused by the peer; the text
@@ -50,6 +53,6 @@ void tls_conn_send(struct tls_conn *conn, const void *data, size_t len);
 size_t tls_conn_queued(const struct tls_conn *conn);
 /* The common name of the peer's certificate, "" before opened(); lent. */
 const char *tls_conn_peer_name(const struct tls_conn *conn);
-/* Sends close_notify if that goes at once, closes, frees; no handler afterwards. Legal inside a
- * handler. NULL is allowed. */
+/* Sends what is queued, and close_notify, as far as that goes at once; closes, frees; no handler
+ * afterwards. Legal inside a handler. NULL is allowed. */
 void tls_conn_close(struct tls_conn *conn);
