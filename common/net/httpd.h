@@ -7,16 +7,22 @@
 #include "err.h"
 #include "text.h"
 
+#include <stdbool.h>
+#include <stddef.h>
+
+#define HTTPD_HEAD_MAX_BYTES 4096
+
 struct ev_loop;
 struct httpd;
 
 struct httpd_answer {
-    int status;               /* 200; a handler that does not know the path sets 404 */
+    int status;               /* 200; a handler may set 404 (does not know the path), 500 or 503 */
     const char *content_type; /* static; "text/plain; charset=utf-8" */
     struct text body;
 };
 
-/* path: decoded, without the query; begins with '/'. */
+/* path: decoded, without the query; begins with '/'; valid UTF-8 without control characters. Must
+ * not close the httpd. */
 typedef void httpd_fn(void *arg, const char *path, struct httpd_answer *answer);
 
 /* address: "0.0.0.0:9464", "[::1]:9464", "127.0.0.1:0" (any free port). ERR_CONFIG for an address
@@ -29,5 +35,5 @@ void httpd_close(struct httpd *httpd);
 unsigned httpd_port(const struct httpd *httpd);
 
 /* The head of a request (up to and with its empty line): 0 with *path (free it), or the status of
- * the refusal: 400, 405, 414, 505. */
+ * the refusal: 400, 405, 414, 431, 505. */
 int httpd_parse(const char *head, size_t len, bool *head_only, char **path);
