@@ -5,6 +5,7 @@
 #include "frame.h"
 #include "text.h"
 
+#include <assert.h>
 #include <pb_common.h>
 #include <pb_decode.h>
 #include <pb_encode.h>
@@ -85,15 +86,16 @@ int wire_read(const pb_msgdesc_t *fields, const uint8_t *data, size_t len, void 
 
 void wire_set_text(char *field, size_t cap, const char *text)
 {
-    size_t len = text == NULL ? 0 : strlen(text);
+    const char *from = text == NULL ? "" : text;
+    size_t len = strlen(from);
 
+    assert(cap > 0);
     if (len >= cap) {
         len = cap - 1;
-        while (len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80)
+        while (len > 0 && ((unsigned char)from[len] & 0xc0) == 0x80)
             len--;
     }
-    if (len > 0)
-        memcpy(field, text, len);
+    memcpy(field, from, len);
     field[len] = '\0';
     text_fix_utf8(field);
 }

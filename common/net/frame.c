@@ -33,7 +33,8 @@ void frame_reader_init(struct frame_reader *reader, size_t max_bytes)
 void frame_reader_fini(struct frame_reader *reader)
 {
     free(reader->data);
-    *reader = (struct frame_reader){.max_bytes = reader->max_bytes};
+    reader->data = NULL;
+    reader->len = reader->cap = 0;
 }
 
 /* Takes bytes until reader->data holds want of them; false when they do not suffice. */
