@@ -23,6 +23,11 @@ static const char *const runs_on[] = {
     [RUN_ON_PRIMARY] = "primary", [RUN_ON_REPLICA] = "replica", NULL};
 static const char *const runs_on_not_yet[] = {"one", "each", NULL};
 
+const char *system_kind_name(int system)
+{
+    return systems[system];
+}
+
 /* "NAME" or "NAME:LEVEL"; false when it is another name or not of the form. */
 static bool take_level(const char *compress, const char *name, uint64_t *level)
 {
@@ -118,8 +123,14 @@ static const struct option component_rows[] = {
      .offset = offsetof(struct component_options, schedule),
      .check = schedule_check,
      .help =
-         "When to back up: five cron fields in UTC, or `@every 15m`. Kept for the daemon, which "
-         "is not there yet."},
+         "When the daemon backs up: five cron fields in UTC, or `@every 15m`. Without it: only on "
+         "command."},
+    {.key = "jitter",
+     .type = OPT_DURATION,
+     .offset = offsetof(struct component_options, jitter_ms),
+     .max = 24 * 3600 * SECOND_MS,
+     .help = "A job starts up to so much later than its slot, always the same for the same slot. "
+             "Without it: 5 % of the time between two slots, at most 60 s."},
     {.key = "attempts",
      .type = OPT_NUMBER,
      .offset = offsetof(struct component_options, attempts),
@@ -184,8 +195,7 @@ static const struct option verify_rows[] = {
      .type = OPT_TEXT,
      .offset = offsetof(struct component_options, verify_schedule),
      .check = schedule_check,
-     .help = "When to verify the newest backup, written as the component's own. Kept for the "
-             "daemon."},
+     .help = "When the daemon verifies the newest backup, written as the component's own."},
     OPTION_END,
 };
 
@@ -194,7 +204,7 @@ static const struct option drill_rows[] = {
      .type = OPT_TEXT,
      .offset = offsetof(struct component_options, drill_schedule),
      .check = schedule_check,
-     .help = "When to drill with the newest backup, the same. Kept for the daemon."},
+     .help = "When the daemon drills with the newest backup, the same."},
     OPTION_END,
 };
 
@@ -314,6 +324,7 @@ int component_options_read(const struct option_node *node, const struct agent_op
         {"objective", objective_rows, component},
     };
 
+    component->jitter_ms = -1;
     if (option_read(node, component_rows, component_sections, component, err) < 0)
         return -1;
     for (size_t i = 0; i < sizeof sections / sizeof sections[0]; i++)

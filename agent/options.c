@@ -4,6 +4,7 @@
 // are unique. Stores are read first, because components name them.
 #include "options.h"
 
+#include "address.h"
 #include "component_options.h"
 #include "log.h"
 #include "mem.h"
@@ -17,14 +18,12 @@ static const char *const log_formats[] = {"logfmt", "json", NULL};
 static const char *const log_levels[] = {
     [LOG_DEBUG] = "debug", [LOG_INFO] = "info", [LOG_WARN] = "warn", [LOG_ERROR] = "error", NULL};
 
-static const char *const root_sections[] = {"identity",   "state",  "log",
-                                            "components", "stores", NULL};
+static const char *const root_sections[] = {"identity", "state",      "log",    "collector",
+                                            "http",     "components", "stores", NULL};
 static const struct option root_rows[] = {
     {.key = "fallback",
      .type = OPT_NOT_YET,
      .help = "keeping backups on local disk while a store is down comes with the daemon"},
-    {.key = "collector", .type = OPT_NOT_YET, .help = "reporting comes with the daemon"},
-    {.key = "http", .type = OPT_NOT_YET, .help = "health and metrics come with the daemon"},
     OPTION_END,
 };
 
@@ -85,6 +84,50 @@ static const struct option log_rows[] = {
      .def = "info",
      .choices = log_levels,
      .help = "The least level that is written."},
+    OPTION_END,
+};
+
+static const struct option collector_rows[] = {
+    {.key = "address",
+     .type = OPT_TEXT,
+     .flags = OPT_REQUIRED,
+     .offset = offsetof(struct collector_options, address),
+     .check = address_check,
+     .help =
+         "Where the collector listens: `host:7443`. Its certificate must be valid for the host."},
+    {.key = "ca_file",
+     .type = OPT_TEXT,
+     .flags = OPT_REQUIRED,
+     .offset = offsetof(struct collector_options, ca_file),
+     .check = option_check_absolute,
+     .help = "The authority that the collector's certificate must come from, as PEM. It and the "
+             "next two are read again for each connection."},
+    {.key = "cert_file",
+     .type = OPT_TEXT,
+     .flags = OPT_REQUIRED,
+     .offset = offsetof(struct collector_options, cert_file),
+     .check = option_check_absolute,
+     .help = "The agent's own certificate, as PEM."},
+    {.key = "key_file",
+     .type = OPT_TEXT,
+     .flags = OPT_REQUIRED,
+     .offset = offsetof(struct collector_options, key_file),
+     .check = option_check_absolute,
+     .help = "The key of it, as PEM."},
+    {.key = "allow",
+     .type = OPT_NOT_YET,
+     .help = "commands from the collector come with a later version"},
+    OPTION_END,
+};
+
+static const struct option http_rows[] = {
+    {.key = "listen",
+     .type = OPT_TEXT,
+     .flags = OPT_REQUIRED,
+     .offset = offsetof(struct agent_options, http_listen),
+     .check = address_check,
+     .help = "Where the daemon answers `/healthz` and `/metrics`: `0.0.0.0:9464`. Without it "
+             "nothing listens."},
     OPTION_END,
 };
 
@@ -234,6 +277,15 @@ static int read_components(const struct option_node *root, struct agent_options 
     return 0;
 }
 
+/* A section whose required keys are required only where it is there. */
+static int read_optional(const struct option_node *root, const char *key, const struct option *rows,
+                         void *base, struct err *err)
+{
+    const struct option_node *node = option_node_child(root, key);
+
+    return node == NULL ? 0 : option_read(node, rows, NULL, base, err);
+}
+
 static int read_root(const struct option_node *root, struct agent_options *options, struct err *err)
 {
     struct log_options log = {.format = 0};
@@ -242,6 +294,9 @@ static int read_root(const struct option_node *root, struct agent_options *optio
         read_identity(root, &options->identity, err) < 0 ||
         option_read(option_node_section(root, "state"), state_rows, NULL, options, err) < 0 ||
         option_read(option_node_section(root, "log"), log_rows, NULL, &log, err) < 0)
+        return -1;
+    if (read_optional(root, "collector", collector_rows, &options->collector, err) < 0 ||
+        read_optional(root, "http", http_rows, options, err) < 0)
         return -1;
     options->log_json = log.format == 1;
     options->log_level = log.level;
@@ -295,6 +350,8 @@ void agent_options_free(struct agent_options *options)
     }
     option_free(identity_rows, &options->identity);
     option_free(state_rows, options);
+    option_free(collector_rows, &options->collector);
+    option_free(http_rows, options);
     free(options->components);
     free(options->stores);
     free(options);
@@ -340,6 +397,8 @@ void agent_options_describe(struct text *markdown)
     describe_section("identity", identity_rows, markdown);
     describe_section("state", state_rows, markdown);
     describe_section("log", log_rows, markdown);
+    describe_section("collector", collector_rows, markdown);
+    describe_section("http", http_rows, markdown);
     describe_section("stores[]", store_option_rows, markdown);
     for (int type = 0; store_type_names[type] != NULL; type++) {
         text_add(markdown, "\n### stores[] of type %s\n\n", store_type_names[type]);

@@ -34,15 +34,22 @@ struct component_options {
     enum codec codec;              /* from compress */
     int level;
     struct retention_options retention;
-    char *schedule, *verify_schedule, *drill_schedule; /* kept for the daemon; NULL when absent */
-    int64_t objective_rpo_ms, objective_rto_ms;        /* 0 when absent */
-    int64_t deadline_ms;                               /* of a whole job */
-    int64_t stall_timeout_ms;                          /* of a job that moves nothing */
-    int64_t orphan_age_ms;                             /* must be more than deadline_ms */
-    uint64_t attempts;                                 /* of one backup */
-    uint64_t piece_bytes;                              /* hidden */
+    char *schedule, *verify_schedule, *drill_schedule; /* NULL when absent */
+    int64_t
+        jitter_ms; /* at most so much later than a slot; -1: 5 % of the interval, at most 60 s */
+    int64_t objective_rpo_ms, objective_rto_ms; /* 0 when absent */
+    int64_t deadline_ms;                        /* of a whole job */
+    int64_t stall_timeout_ms;                   /* of a job that moves nothing */
+    int64_t orphan_age_ms;                      /* must be more than deadline_ms */
+    uint64_t attempts;                          /* of one backup */
+    uint64_t piece_bytes;                       /* hidden */
     struct postgres_options postgres;
     const struct store_options *store; /* the one named; lent from agent_options */
+};
+
+struct collector_options {
+    char *address; /* "HOST:PORT"; NULL: no collector */
+    char *ca_file, *cert_file, *key_file;
 };
 
 struct agent_options {
@@ -50,6 +57,8 @@ struct agent_options {
     char *state_path;
     int log_level; /* enum log_level */
     bool log_json;
+    struct collector_options collector;
+    char *http_listen; /* "0.0.0.0:9464"; NULL: nothing listens */
     struct component_options *components;
     size_t component_count;
     struct store_options *stores;
@@ -63,6 +72,8 @@ int agent_options_parse(const char *name, const char *data, size_t len,
                         struct agent_options **options, struct err *err);
 /* NULL is allowed. */
 void agent_options_free(struct agent_options *options);
+/* "postgres"; of an enum system_kind. */
+const char *system_kind_name(int system);
 /* NULL when there is none of that name. Lent. */
 const struct component_options *agent_options_component(const struct agent_options *options,
                                                         const char *name);

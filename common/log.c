@@ -19,6 +19,7 @@ static const char *const level_names[] = {
 static enum log_level least_level = LOG_INFO;
 static struct text *kept;
 static size_t kept_max_bytes;
+static int copy_fd = -1;
 static bool as_json;
 static char **secrets;
 static size_t secret_count;
@@ -112,12 +113,12 @@ static void add_field(struct text *line, const struct log_field *field)
 }
 
 /* A log that cannot be written is no reason to stop a backup. */
-static void write_line(const char *line, size_t len)
+static void write_line(int fd, const char *line, size_t len)
 {
     ssize_t n;
 
     do
-        n = write(STDERR_FILENO, line, len);
+        n = write(fd, line, len);
     while (n < 0 && errno == EINTR);
 }
 
@@ -125,6 +126,11 @@ void log_keep(struct text *to, size_t max_bytes)
 {
     kept = to;
     kept_max_bytes = max_bytes;
+}
+
+void log_copy(int fd)
+{
+    copy_fd = fd;
 }
 
 static void emit(enum log_level level, const char *message, const struct log_field *lists[2],
@@ -144,15 +150,17 @@ static void emit(enum log_level level, const char *message, const struct log_fie
     text_add(&line, as_json ? "}\n" : "\n");
     if (kept != NULL && level >= LOG_INFO && kept->len + line.len <= kept_max_bytes)
         text_add_bytes(kept, line.data, line.len);
+    if (copy_fd >= 0 && level >= LOG_INFO)
+        write_line(copy_fd, line.data, line.len);
     if (level >= least_level)
-        write_line(line.data, line.len);
+        write_line(STDERR_FILENO, line.data, line.len);
     text_fini(&line);
 }
 
 void log_write(enum log_level level, const char *message, const struct log_field *fields,
                size_t count)
 {
-    if (level >= least_level || (kept != NULL && level >= LOG_INFO))
+    if (level >= least_level || ((kept != NULL || copy_fd >= 0) && level >= LOG_INFO))
         emit(level, message, (const struct log_field *[2]){fields, NULL}, (size_t[2]){count, 0});
 }
 

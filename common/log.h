@@ -52,6 +52,9 @@ struct text;
  * below max_bytes; NULL ends it. */
 void log_keep(struct text *kept, size_t max_bytes);
 
+/* From now on every line of at least LOG_INFO also goes to fd (lent); -1 ends it. */
+void log_copy(int fd);
+
 /* From now on secret is written as *** wherever log_mask is applied. Copies. Shorter than four
  * bytes is not hidden: it would blank out innocent text. */
 void log_hide(const char *secret);

@@ -65,8 +65,11 @@ struct option_node; /* one YAML node of an open file; knows its line and the pat
 
 enum option_kind { OPTION_SCALAR, OPTION_LIST, OPTION_MAPPING };
 
-/* Reads and parses a file of at most 1 MiB. The nodes live as long as the file. Refused: anchors,
- * aliases and tags, keys given twice, several documents, anything but UTF-8. ERR_CONFIG. */
+#define OPTION_FILE_MAX_BYTES ((size_t)1 << 20)
+
+/* Reads and parses a file of at most OPTION_FILE_MAX_BYTES. The nodes live as long as the file.
+ * Refused: anchors, aliases and tags, keys given twice, several documents, anything but UTF-8.
+ * ERR_CONFIG. */
 int option_file_open(const char *path, struct option_file **file, struct err *err);
 /* The same of bytes in memory, copied; name stands for the file in errors. */
 int option_file_parse(const char *name, const char *data, size_t len, struct option_file **file,

@@ -13,11 +13,10 @@
 #include <string.h>
 #include <yaml.h>
 
-#define MAX_FILE_BYTES ((size_t)1 << 20)
-#define MAX_NODES      20000
-#define MAX_KEYS       256
-#define MAX_DEPTH      32
-#define MAX_KEY_LEN    64
+#define MAX_NODES   20000
+#define MAX_KEYS    256
+#define MAX_DEPTH   32
+#define MAX_KEY_LEN 64
 
 struct builder {
     yaml_parser_t parser;
@@ -277,8 +276,8 @@ int option_file_parse(const char *name, const char *data, size_t len, struct opt
 
     b.file = mem_calloc(1, sizeof *b.file);
     b.file->name = mem_strdup(name);
-    if (len > MAX_FILE_BYTES) {
-        err_set(err, ERR_CONFIG, "%s: larger than %zu bytes", name, MAX_FILE_BYTES);
+    if (len > OPTION_FILE_MAX_BYTES) {
+        err_set(err, ERR_CONFIG, "%s: larger than %zu bytes", name, OPTION_FILE_MAX_BYTES);
         goto out;
     }
     if (!yaml_parser_initialize(&b.parser)) {
@@ -304,7 +303,7 @@ int option_file_open(const char *path, struct option_file **file, struct err *er
     size_t len = 0;
     int rc;
 
-    if (file_read(path, MAX_FILE_BYTES, &data, &len, err) < 0) {
+    if (file_read(path, OPTION_FILE_MAX_BYTES, &data, &len, err) < 0) {
         struct err why = *err;
 
         /* Whatever it is, the command line or the file must change. */

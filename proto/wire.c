@@ -99,3 +99,34 @@ void wire_set_text(char *field, size_t cap, const char *text)
     field[len] = '\0';
     text_fix_utf8(field);
 }
+
+void wire_set_error(lifeboat_v1_Error *message, const struct err *err)
+{
+    WIRE_SET(message->kind, err_kind_name(err->kind));
+    WIRE_SET(message->text, err->text);
+    WIRE_SET(message->hint, err_kind_hint(err->kind));
+}
+
+const char *wire_kind_name(lifeboat_v1_JobKind kind)
+{
+    static const char *const names[] = {
+        [lifeboat_v1_JobKind_BACKUP] = "backup",   [lifeboat_v1_JobKind_VERIFY] = "verify",
+        [lifeboat_v1_JobKind_RESTORE] = "restore", [lifeboat_v1_JobKind_DRILL] = "drill",
+        [lifeboat_v1_JobKind_PRUNE] = "prune",     [lifeboat_v1_JobKind_UPLOAD] = "upload",
+    };
+
+    return kind < sizeof names / sizeof names[0] && names[kind] != NULL ? names[kind] : "unknown";
+}
+
+const char *wire_outcome_name(lifeboat_v1_Outcome outcome)
+{
+    static const char *const names[] = {
+        [lifeboat_v1_Outcome_DONE] = "done",
+        [lifeboat_v1_Outcome_FAILED] = "failed",
+        [lifeboat_v1_Outcome_IN_PART] = "in_part",
+        [lifeboat_v1_Outcome_SKIPPED] = "skipped",
+    };
+
+    return outcome < sizeof names / sizeof names[0] && names[outcome] != NULL ? names[outcome]
+                                                                              : "unknown";
+}

@@ -22,6 +22,14 @@ void wire_add(struct text *out, const pb_msgdesc_t *fields, const void *message)
 int wire_read(const pb_msgdesc_t *fields, const uint8_t *data, size_t len, void *message,
               struct err *err);
 
+/* "backup", "verify", ...; "unknown". */
+const char *wire_kind_name(lifeboat_v1_JobKind kind);
+/* "done", "failed", "in_part", "skipped"; "unknown". */
+const char *wire_outcome_name(lifeboat_v1_Outcome outcome);
+
+/* The error as a message. */
+void wire_set_error(lifeboat_v1_Error *message, const struct err *err);
+
 /* Copies a text into a bounded field, cut at a whole character where it is too long; NULL is "". */
 void wire_set_text(char *field, size_t cap, const char *text);
 #define WIRE_SET(field, text) wire_set_text((field), sizeof(field), (text))

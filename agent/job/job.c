@@ -6,6 +6,7 @@
 #include "catalog.h"
 #include "log.h"
 #include "mem.h"
+#include "recording.h"
 #include "text.h"
 
 #include <stdio.h>
@@ -71,6 +72,8 @@ static void run_target(struct job *job, struct target *target, target_fn *each)
     int rc = cancel_check(&err);
 
     if (rc == 0)
+        rc = recording_begin(job, target, &err);
+    if (rc == 0)
         rc = site_open(job->options, target->component, job->in->from, job->loop, &target->site,
                        &err);
     if (rc == 0)
@@ -83,6 +86,7 @@ static void run_target(struct job *job, struct target *target, target_fn *each)
     } else {
         job->done++;
     }
+    recording_end(job, rc < 0 ? &err : NULL);
     fflush(stdout);
 }
 

@@ -12,11 +12,13 @@
 #include <stddef.h>
 
 struct ev_loop;
+struct recording;
 
 struct job {
     const struct invocation *in;
     struct agent_options *options;
     struct ev_loop *loop;
+    struct recording *recording; /* of the target that is worked on */
     size_t done, failed;
     size_t misused; /* of those that failed: by wrong usage or configuration */
 };

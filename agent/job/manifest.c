@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Manifests in memory: their life, their writing, their sums; and backup ids.
+// Manifests in memory: their life, their writing, their sums.
 #include "manifest.h"
 
 #include "clock.h"
@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 static bool holds_pointer(enum form form)
 {
@@ -165,26 +164,4 @@ uint64_t manifest_stored_bytes(const struct manifest *manifest)
     for (size_t i = 0; i < manifest->object_count; i++)
         sum += manifest_object_stored_bytes(&manifest->objects[i]);
     return sum;
-}
-
-void backup_id_make(int64_t wall_ms, char *id)
-{
-    char when[CLOCK_TEXT_CAP];
-    uint16_t chance;
-
-    while (getrandom(&chance, sizeof chance, 0) != (ssize_t)sizeof chance)
-        continue;
-    snprintf(id, BACKUP_ID_CAP, "%.16s-%03x%03x", clock_format_compact(wall_ms, when),
-             (unsigned)(wall_ms % 1000), chance & 0xfffU);
-}
-
-bool backup_id_valid(const char *id)
-{
-    char when[17] = "";
-    int64_t wall_ms;
-
-    if (strlen(id) != 23 || id[16] != '-' || strspn(id + 17, "0123456789abcdef") != 6)
-        return false;
-    memcpy(when, id, 16);
-    return clock_parse(when, &wall_ms) == 0 && wall_ms >= 0;
 }

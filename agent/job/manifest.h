@@ -4,6 +4,7 @@
 // bounded in size and counts, every field of its type, names without paths in them.
 #pragma once
 
+#include "backup_id.h"
 #include "err.h"
 
 #include <jansson.h>
@@ -12,7 +13,6 @@
 
 #define MANIFEST_FORMAT    1
 #define MANIFEST_MAX_BYTES ((size_t)16 << 20)
-#define BACKUP_ID_CAP      32 /* "20261123T071500Z-7f3a9c" and its end */
 
 struct manifest_piece {
     char *name;      /* a file name: no slash */
@@ -63,9 +63,3 @@ int manifest_parse(const char *data, size_t len, struct manifest **manifest, str
 const struct manifest_object *manifest_object(const struct manifest *manifest, const char *name);
 uint64_t manifest_plain_bytes(const struct manifest *manifest);
 uint64_t manifest_stored_bytes(const struct manifest *manifest);
-
-/* A new id for a job that starts now: UTC time, and a tail of the millisecond and three random
- * digits, so that ids sort by time also within a second. id has BACKUP_ID_CAP bytes. */
-void backup_id_make(int64_t wall_ms, char *id);
-/* Of the form, and nothing else: safe in a key. */
-bool backup_id_valid(const char *id);

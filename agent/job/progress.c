@@ -2,11 +2,26 @@
 // One line, rewritten in place.
 #include "progress.h"
 
+#include "channel.h"
 #include "clock.h"
 #include "text.h"
 
 #include <stdio.h>
 #include <unistd.h>
+
+static void tell_daemon(const struct pump_status *status)
+{
+    const lifeboat_v1_Progress message = {
+        .moving = true,
+        .source_bytes = status->source_bytes,
+        .sink_bytes = status->sink_bytes,
+        .source_us = status->source_us,
+        .lifeboat_us = status->stages_us,
+        .store_us = status->sink_us,
+    };
+
+    channel_progress(&message);
+}
 
 static void show(void *arg, const struct pump_status *status)
 {
@@ -16,6 +31,7 @@ static void show(void *arg, const struct pump_status *status)
     uint64_t rate = elapsed_us > 0 ? (uint64_t)((double)bytes * 1e6 / (double)elapsed_us) : 0;
     char size[24], speed[24], elapsed[24], share[16] = "";
 
+    tell_daemon(status);
     if (!progress->on_terminal)
         return;
     if (progress->total_bytes > 0)
@@ -44,6 +60,7 @@ void progress_fini(struct progress *progress)
     if (progress->shown)
         fputs("\r\033[K", stderr);
     progress->shown = false;
+    channel_progress(NULL);
 }
 
 const char *progress_shares(int64_t source, int64_t store, int64_t lifeboat, char *buffer)

@@ -123,7 +123,7 @@ stores:
     (", path: {folder}/store", "", 11, ["path", "required"]),
     (", path: {folder}/store", ", path: {folder}/store, bucket: b", 11, ["bucket", "unknown key"]),
     ("stores:\n", "fallback: {{ store: disk }}\nstores:\n", 10, ["fallback", "not in this version yet"]),
-    ("stores:\n", "http: {{ listen: \"x\" }}\nstores:\n", 10, ["http", "not in this version yet"]),
+    ("stores:\n", "http: {{ listen: \"x\" }}\nstores:\n", 10, ["http.listen", "x"]),
     ("stores:\n", "colector: {{}}\nstores:\n", 10, ["colector", "unknown key"]),
     ("    stores: [disk]", "    stores: [disk]\n    stores: [disk]", 8, ["stores", "twice"]),
     ("    stores: [disk]", "\tstores: [disk]", 8, ["tab"]),

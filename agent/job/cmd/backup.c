@@ -6,6 +6,7 @@
 #include "log.h"
 #include "progress.h"
 #include "prune.h"
+#include "recording.h"
 #include "snapshot.h"
 #include "text.h"
 
@@ -20,6 +21,10 @@ static void tell(const struct job *job, const struct target *target,
     int64_t took_ms = manifest->ended_ms - manifest->started_ms;
     char plain_text[24], stored_text[24], took[24], shares[64];
 
+    recording_describe(job, manifest);
+    recording_report(job)->source_ms = manifest->source_ms;
+    recording_report(job)->lifeboat_ms = manifest->lifeboat_ms;
+    recording_report(job)->store_ms = manifest->store_ms;
     progress_shares((int64_t)manifest->source_ms, (int64_t)manifest->store_ms,
                     (int64_t)manifest->lifeboat_ms, shares);
     log_info("backup committed", LOG_TEXT("component", manifest->component),

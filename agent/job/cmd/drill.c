@@ -4,6 +4,7 @@
 #include "commands.h"
 #include "job.h"
 #include "log.h"
+#include "recording.h"
 #include "restore.h"
 #include "text.h"
 #include "verify.h"
@@ -20,8 +21,10 @@ static int drill(struct job *job, const struct target *target, struct err *err)
     char took[24];
     int rc = job_choose(target, &manifest, err);
 
-    if (rc == 0)
+    if (rc == 0) {
+        recording_describe(job, manifest);
         rc = restore_run(target->site, manifest, &wish, findings, err);
+    }
     took_ms = clock_wall_ms() - began_ms;
     if (rc == 0 && !target->site->foreign)
         rc = verify_record(target->site, manifest, "drill", began_ms, findings, err);

@@ -5,6 +5,7 @@
 #include "commands.h"
 #include "job.h"
 #include "log.h"
+#include "recording.h"
 #include "text.h"
 
 #include <stdio.h>
@@ -66,6 +67,7 @@ static int prune(struct job *job, const struct target *target, struct err *err)
 
     if (prune_run(target->site, job->in->dry_run, &watcher, &result, err) < 0)
         return -1;
+    recording_report(job)->retention_held = result.held;
     if (!job->in->json)
         printf("%s: %zu backups kept, %zu %s, %zu orphans, %s%s\n", target->component->name,
                result.kept, result.removed, job->in->dry_run ? "would go" : "removed",

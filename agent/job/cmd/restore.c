@@ -8,6 +8,7 @@
 #include "job.h"
 #include "log.h"
 #include "origin.h"
+#include "recording.h"
 #include "text.h"
 #include "verify.h"
 
@@ -149,6 +150,7 @@ static int restore(struct job *job, const struct target *target, struct err *err
             .arg = &question,
         };
 
+        recording_describe(job, manifest);
         rc = restore_run(target->site, manifest, &wish, findings, err);
     }
     if (rc == 0) {

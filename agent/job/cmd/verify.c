@@ -8,6 +8,7 @@
 #include "commands.h"
 #include "job.h"
 #include "log.h"
+#include "recording.h"
 #include "text.h"
 
 #include <stdio.h>
@@ -80,6 +81,7 @@ static int verify(struct job *job, const struct target *target, struct err *err)
         return verify_all(job, target, err);
     if (job_choose(target, &manifest, err) < 0)
         return -1;
+    recording_describe(job, manifest);
     rc = verify_one(job, target, manifest, err);
     manifest_free(manifest);
     return rc;

@@ -9,6 +9,7 @@
 // (once). Everything else is final, and the error says what the store said.
 #include "internal.h"
 
+#include "backoff.h"
 #include "clock.h"
 #include "log.h"
 #include "mem.h"
@@ -224,11 +225,8 @@ static void arm(struct s3_call *call, int64_t delay_ms)
 /* False when the deadline comes before the next attempt. */
 static bool arm_next_attempt(struct s3_call *call, int64_t retry_after_ms)
 {
-    int64_t span_ms = call->attempts > 7 ? BACKOFF_CAP_MS : BACKOFF_BASE_MS << (call->attempts - 1);
     int64_t spent_ms = (clock_mono_us() - call->started_us) / 1000;
-    int64_t delay_ms =
-        arc4random_uniform((uint32_t)(span_ms > BACKOFF_CAP_MS ? BACKOFF_CAP_MS : span_ms) + 1);
-
+    int64_t delay_ms = backoff_ms(call->attempts, BACKOFF_BASE_MS, BACKOFF_CAP_MS);
     int64_t left_ms = call->store->retry_deadline_ms - spent_ms;
 
     if (left_ms <= 0 || retry_after_ms > left_ms)

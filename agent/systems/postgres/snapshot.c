@@ -47,11 +47,11 @@ static int check_role(const struct component_options *component, const char *in_
     bool replica = strcmp(in_recovery, "t") == 0;
 
     if (component->run_on == RUN_ON_PRIMARY && replica)
-        return err_set(err, ERR_REFUSED,
+        return err_set(err, ERR_ELSEWHERE,
                        "the server is a replica, and run_on says primary; set run_on: replica to "
                        "back up from here");
     if (component->run_on == RUN_ON_REPLICA && !replica)
-        return err_set(err, ERR_REFUSED,
+        return err_set(err, ERR_ELSEWHERE,
                        "the server is a primary, and run_on says replica; set run_on: primary to "
                        "back up from here");
     return 0;

@@ -206,19 +206,23 @@ static void test_top_level_refusals(void **state)
         enum err_kind kind;
         const char *expected;
     } rows[] = {
-        {"collector: {address: x}", ERR_NOT_YET,
-         "a.yaml:1: collector: not in this version yet: reporting comes with the daemon; remove "
-         "the "
-         "key for now"},
+        {"collector: {address: x}", ERR_CONFIG,
+         "a.yaml:1: collector.address: \"x\" is not HOST:PORT as in \"collector:7443\", "
+         "\"10.0.0.1:7443\" or \"[::1]:7443\""},
+        {"collector: {address: 'x:1', allow: [backup]}", ERR_CONFIG,
+         "a.yaml:1: collector.ca_file: is required: The authority that the collector's certificate "
+         "must come from, as PEM. It and the next two are read again for each connection."},
         {"fallback: {store: disk}", ERR_NOT_YET,
          "a.yaml:1: fallback: not in this version yet: keeping backups on local disk while a store "
          "is down comes with the daemon; remove the key for now"},
-        {"http:", ERR_NOT_YET,
-         "a.yaml:1: http: not in this version yet: health and metrics come with the daemon; remove "
-         "the key for now"},
+        {"http:", ERR_CONFIG, "a.yaml:1: http: must be a mapping of keys to values"},
+        {"http: {listen: '9464'}", ERR_CONFIG,
+         "a.yaml:1: http.listen: \"9464\" is not HOST:PORT as in \"collector:7443\", "
+         "\"10.0.0.1:7443\" or \"[::1]:7443\""},
         {"component: []", ERR_CONFIG, "a.yaml:1: component: unknown key; did you mean components?"},
         {"zzz: 1", ERR_CONFIG,
-         "a.yaml:1: zzz: unknown key; known here: identity, state, log, components, stores"},
+         "a.yaml:1: zzz: unknown key; known here: identity, state, log, collector, http, "
+         "components, stores"},
         {"state: {path: here}", ERR_CONFIG,
          "a.yaml:1: state.path: \"here\" is not an absolute path; begin it with /"},
         {"state: /var", ERR_CONFIG, "a.yaml:1: state: must be a mapping of keys to values"},

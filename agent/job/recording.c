@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+// One recording at a time, as targets are worked on one after the other.
+#include "recording.h"
+
+#include "channel.h"
+#include "clock.h"
+#include "component_lock.h"
+#include "file.h"
+#include "journal.h"
+#include "log.h"
+#include "mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct recording {
+    lifeboat_v1_Report report;
+    int lock;
+    int log;
+};
+
+static lifeboat_v1_JobKind kind_of(const struct invocation *in)
+{
+    static const struct {
+        const char *command;
+        lifeboat_v1_JobKind kind;
+    } rows[] = {
+        {"backup", lifeboat_v1_JobKind_BACKUP},   {"verify", lifeboat_v1_JobKind_VERIFY},
+        {"restore", lifeboat_v1_JobKind_RESTORE}, {"drill", lifeboat_v1_JobKind_DRILL},
+        {"prune", lifeboat_v1_JobKind_PRUNE},     {"upload", lifeboat_v1_JobKind_UPLOAD},
+    };
+
+    for (size_t i = 0; !in->dry_run && in->from == NULL && i < sizeof rows / sizeof rows[0]; i++)
+        if (strcmp(rows[i].command, in->command) == 0)
+            return rows[i].kind;
+    return lifeboat_v1_JobKind_JOB_KIND_UNKNOWN;
+}
+
+/* Reading and removing harm no other job. */
+static bool wants_lock(lifeboat_v1_JobKind kind)
+{
+    return kind != lifeboat_v1_JobKind_VERIFY && kind != lifeboat_v1_JobKind_PRUNE;
+}
+
+static int take_lock(struct job *job, const char *component, struct err *err)
+{
+    struct recording *recording = job->recording;
+
+    if (!wants_lock(recording->report.kind) ||
+        component_lock(job->options->state_path, component, job->in->command, &recording->lock,
+                       err) == 0)
+        return 0;
+    if (err->kind == ERR_REFUSED)
+        return -1;
+    log_warn("jobs of this component cannot be kept apart", LOG_TEXT("component", component),
+             LOG_TEXT("err", err->text));
+    err_clear(err);
+    return 0;
+}
+
+static void open_log(struct job *job, const char *component)
+{
+    struct recording *recording = job->recording;
+    struct err err = ERR_INIT;
+
+    if (journal_open_log(job->options->state_path, component, recording->report.job,
+                         &recording->log, &err) < 0)
+        log_warn("this job keeps no log", LOG_TEXT("component", component),
+                 LOG_TEXT("err", err.text));
+    log_copy(recording->log);
+}
+
+static void drop(struct job *job)
+{
+    log_copy(-1);
+    fd_close(&job->recording->log);
+    fd_close(&job->recording->lock);
+    free(job->recording);
+    job->recording = NULL;
+}
+
+static void set_outcome(lifeboat_v1_Report *report, const struct err *err)
+{
+    if (err != NULL) {
+        report->outcome =
+            err->kind == ERR_ELSEWHERE ? lifeboat_v1_Outcome_SKIPPED : lifeboat_v1_Outcome_FAILED;
+        report->has_error = true;
+        wire_set_error(&report->error, err);
+        log_mask(report->error.text);
+    } else if (report->outcome == lifeboat_v1_Outcome_OUTCOME_UNKNOWN) {
+        report->outcome = lifeboat_v1_Outcome_DONE;
+    }
+    report->ended_ms = clock_wall_ms();
+}
+
+int recording_begin(struct job *job, const struct target *target, struct err *err)
+{
+    const char *component = target->component->name;
+    struct recording *recording = mem_calloc(1, sizeof *recording);
+    lifeboat_v1_Report *report = &recording->report;
+
+    recording->lock = recording->log = -1;
+    job->recording = recording;
+    report->kind = kind_of(job->in);
+    if (report->kind == lifeboat_v1_JobKind_JOB_KIND_UNKNOWN)
+        return 0;
+    report->trigger = channel_trigger();
+    report->started_ms = clock_wall_ms();
+    backup_id_make(report->started_ms, report->job);
+    WIRE_SET(report->component, component);
+    WIRE_SET(report->system, system_get(target->component->system)->name);
+    WIRE_SET(report->agent_version, LIFEBOAT_VERSION);
+    if (take_lock(job, component, err) < 0) {
+        set_outcome(report, err);
+        report->outcome = lifeboat_v1_Outcome_SKIPPED;
+        channel_report(report);
+        drop(job);
+        return -1;
+    }
+    open_log(job, component);
+    channel_progress(NULL);
+    return 0;
+}
+
+lifeboat_v1_Report *recording_report(const struct job *job)
+{
+    return &job->recording->report;
+}
+
+void recording_describe(const struct job *job, const struct manifest *manifest)
+{
+    lifeboat_v1_Report *report = recording_report(job);
+
+    WIRE_SET(report->backup, manifest->id);
+    WIRE_SET(report->lineage, manifest->lineage);
+    report->recovery_point_ms = manifest->recovery_point_ms;
+    report->plain_bytes = manifest_plain_bytes(manifest);
+    report->stored_bytes = manifest_stored_bytes(manifest);
+}
+
+void recording_end(struct job *job, const struct err *err)
+{
+    struct recording *recording = job->recording;
+    struct err why = ERR_INIT;
+
+    if (recording == NULL)
+        return;
+    if (recording->report.kind != lifeboat_v1_JobKind_JOB_KIND_UNKNOWN) {
+        set_outcome(&recording->report, err);
+        if (recording->report.outcome != lifeboat_v1_Outcome_SKIPPED &&
+            journal_record(job->options->state_path, &recording->report,
+                           job->options->collector.address != NULL, &why) < 0)
+            log_warn("the outcome of this job is not kept", LOG_TEXT("err", why.text));
+        channel_report(&recording->report);
+    }
+    drop(job);
+}
