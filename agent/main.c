@@ -1,45 +1,69 @@
 // SPDX-License-Identifier: Apache-2.0
-// lifeboat-agent: the front of the command line. Each command but `run` is one job, and a job is a
-// process of lifeboat-job, found in ../libexec/lifeboat beside this program's folder, or (in a
-// build folder) in the same one.
+// lifeboat-agent: the daemon, and the front of the command line. Each command but `run` is one job,
+// and a job is a process of lifeboat-job.
+#include "err.h"
+#include "program.h"
+#include "run.h"
+
 #include <errno.h>
-#include <libgen.h>
-#include <limits.h>
+#include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define JOB_PROGRAM "lifeboat-job"
+#define DEFAULT_CONFIG "/etc/lifeboat/agent.yaml"
 
-static int own_folder(char *folder, size_t cap)
+static void print_help(FILE *to)
 {
-    char path[PATH_MAX];
-    ssize_t len = readlink("/proc/self/exe", path, sizeof path - 1);
+    fprintf(to,
+            "usage: lifeboat-agent run [-c FILE]\n"
+            "the daemon: jobs on their schedules, health and metrics, reports to the collector\n"
+            "-c FILE   the configuration (%s); a change of it is noticed\n"
+            "SIGHUP looks at configuration and schedules at once; SIGTERM ends all within 2 s\n",
+            DEFAULT_CONFIG);
+}
 
-    if (len < 0)
-        return -1;
-    path[len] = '\0';
-    return snprintf(folder, cap, "%s", dirname(path)) < (int)cap ? 0 : -1;
+/* argv[0] is "run". */
+static int run(int argc, char **argv)
+{
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
+    const char *config_path = DEFAULT_CONFIG;
+    int code;
+
+    while ((code = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+        if (code == 'h') {
+            print_help(stdout);
+            return 0;
+        }
+        if (code != 'c') {
+            print_help(stderr);
+            return err_kind_exit_status(ERR_USAGE);
+        }
+        config_path = optarg;
+    }
+    if (optind < argc) {
+        print_help(stderr);
+        return err_kind_exit_status(ERR_USAGE);
+    }
+    return run_daemon(config_path);
 }
 
 int main(int argc, char **argv)
 {
-    static const char *const places[] = {"../libexec/lifeboat/" JOB_PROGRAM, JOB_PROGRAM};
-    char folder[PATH_MAX];
-    char path[PATH_MAX + 64];
+    struct err err = ERR_INIT;
+    char *job;
 
-    (void)argc;
-    if (own_folder(folder, sizeof folder) < 0) {
-        fprintf(stderr, "lifeboat-agent: its own folder cannot be found: %s\n", strerror(errno));
-        return 1;
+    if (argc > 1 && strcmp(argv[1], "run") == 0)
+        return run(argc - 1, argv + 1);
+    job = program_find(PROGRAM_JOB, &err);
+    if (job != NULL) {
+        execv(job, argv);
+        err_set_errno(&err, errno, "%s", job);
+        free(job);
     }
-    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
-        snprintf(path, sizeof path, "%s/%s", folder, places[i]);
-        execv(path, argv);
-        if (errno != ENOENT && errno != ENOTDIR)
-            break;
-    }
-    fprintf(stderr, "lifeboat-agent: %s: %s; install both programs together\n", path,
-            strerror(errno));
+    fprintf(stderr, "lifeboat-agent: %s\n", err.text);
     return 1;
 }

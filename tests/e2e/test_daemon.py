@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The daemon: schedules, a changed configuration, signals, jobs that die or hang, health and metrics.
+
+The system is the quick one of tests/stub, the clock is set by the test; everything else is real.
+"""
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import configs
+import pytest
+from harness import process
+from harness.daemon import Clock, Daemon, StubLifeboat, history, stub_component, wait_status
+from harness.process import wait_until
+
+NAME = configs.NAME
+
+
+def build(tmp_path, *components, **more):
+    port = process.free_port()
+    config = configs.config(tmp_path, *components, http={"listen": f"127.0.0.1:{port}"}, **more)
+    boat = StubLifeboat(tmp_path / "agent", config)
+    return boat, port
+
+
+@pytest.fixture(name="clock")
+def _clock(tmp_path):
+    return Clock(tmp_path, "2026-11-24 07:01:00")
+
+
+def test_backups_come_at_their_slots(tmp_path, clock):
+    boat, port = build(tmp_path, stub_component(NAME, schedule="*/15 * * * *"))
+    with Daemon(boat, http_port=port, env=clock.env) as daemon:
+        for minute in (14, 15, 16, 29, 30, 31):
+            clock.set(f"2026-11-24 07:{minute}:00")
+            daemon.hup()
+            daemon.wait_log("backup committed", minute // 15) if minute >= 15 else None
+        assert daemon.count("backup committed") == 2
+        daemon.wait_metric("lifeboat_agent_job_next_timestamp_seconds", clock.unix + 14 * 60, component=NAME, kind="backup")
+        assert daemon.stop() == 0
+    points = [manifest["recovery_point"] for manifest in configs.manifests(tmp_path).values()]
+    assert points == ["2026-11-24T07:15:00.000Z", "2026-11-24T07:30:00.000Z"]
+
+
+def test_one_catches_up_for_all_that_were_missed(tmp_path, clock):
+    boat, port = build(tmp_path, stub_component(NAME, schedule="*/15 * * * *"))
+    with Daemon(boat, http_port=port, env=clock.env) as daemon:
+        clock.set("2026-11-24 07:15:00")
+        daemon.hup()
+        daemon.wait_log("backup committed")
+        assert daemon.stop() == 0
+    clock.set("2026-11-26 10:07:00")
+    with Daemon(boat, http_port=port, env=clock.env) as daemon:
+        daemon.wait_log("backup committed")
+        clock.set("2026-11-26 10:15:00")
+        daemon.hup()
+        daemon.wait_log("backup committed", 2)
+        # The machine sleeps for a day while the daemon lives.
+        clock.set("2026-11-27 11:07:00")
+        daemon.hup()
+        daemon.wait_log("backup committed", 3)
+        daemon.hup()
+        daemon.stop()
+        assert daemon.count("backup committed") == 3
+
+
+def test_the_clock_jumps_back(tmp_path, clock):
+    """A backup that was made in a future that was none keeps no later one from coming."""
+    boat, port = build(tmp_path, stub_component(NAME, schedule="*/15 * * * *"))
+    with Daemon(boat, http_port=port, env=clock.env) as daemon:
+        clock.set("2031-01-01 00:00:00")
+        daemon.hup()
+        daemon.wait_metric("lifeboat_agent_jobs_total", 1, component=NAME, kind="backup", outcome="done")
+        clock.set("2026-11-24 07:16:00")
+        daemon.hup()
+        daemon.wait_metric("lifeboat_agent_job_next_timestamp_seconds", clock.unix + 14 * 60, component=NAME, kind="backup")
+        clock.set("2026-11-24 07:30:00")
+        daemon.hup()
+        daemon.wait_log("backup committed", 2)
+
+
+def test_verify_and_drill_have_schedules_of_their_own(tmp_path, clock):
+    boat, port = build(tmp_path, stub_component(NAME, schedule="@every 15m", verify={"schedule": "0 8 * * *"}))
+    with Daemon(boat, http_port=port, env=clock.env) as daemon:
+        daemon.wait_log("backup committed")
+        clock.set("2026-11-24 08:00:00")
+        daemon.hup()
+        daemon.wait_log("backup verified")
+        assert [record["by"] for record in configs.records(tmp_path)] == ["verify"]
+        daemon.wait_metric("lifeboat_agent_jobs_total", 1, component=NAME, kind="verify", outcome="done")
+    assert len(history(tmp_path / "state", NAME)) >= 2
+
+
+def test_one_job_at_a_time(tmp_path):
+    """Two components that are due at once run one after the other, and each has its log."""
+    boat, port = build(tmp_path, *(stub_component(f"c{i}", schedule="@every 15m") for i in range(4)))
+    with Daemon(boat, http_port=port) as daemon:
+        most = 0
+        while daemon.count("backup committed") < 4:
+            most = max(most, len(daemon.jobs()))
+        assert most == 1
+    for i in range(4):
+        (log,) = (tmp_path / "state" / "history" / f"c{i}").glob("*.log")
+        assert "backup committed" in log.read_text()
+
+
+def test_a_changed_configuration_is_adopted_and_a_wrong_one_refused(tmp_path, clock):
+    boat, port = build(tmp_path, stub_component(NAME, schedule="0 * * * *"))
+    with Daemon(boat, http_port=port, env=clock.env) as daemon:
+        boat.configure(configs.config(tmp_path, stub_component(NAME, schedule="61 * * * *"),
+                                      http={"listen": f"127.0.0.1:{port}"}))
+        daemon.hup()
+        daemon.wait_log("the changed configuration is refused")
+        assert "agent.yaml:" in daemon.log and "schedule" in daemon.log
+        assert daemon.metrics()["lifeboat_agent_config_valid"] == 0
+        # The old one is in force, though the file is wrong.
+        clock.set("2026-11-24 08:00:00")
+        daemon.hup()
+        daemon.wait_log("backup committed")
+        assert daemon.count("is refused") == 1
+        boat.configure(configs.config(tmp_path, stub_component(NAME, schedule="*/10 * * * *"),
+                                      stub_component("second", schedule="@every 1h"),
+                                      http={"listen": f"127.0.0.1:{port}"}))
+        daemon.hup()
+        daemon.wait_log("the changed configuration is in force")
+        daemon.wait_log("backup committed", 2)
+        assert daemon.metrics()["lifeboat_agent_config_valid"] == 1
+        clock.set("2026-11-24 08:10:00")
+        daemon.hup()
+        daemon.wait_log("backup committed", 3)
+
+
+def test_a_wrong_configuration_stops_the_start(tmp_path):
+    boat = StubLifeboat(tmp_path / "agent", configs.config(tmp_path, stub_component(NAME, schedule="never")))
+    result = boat.run("run", expect=2)
+    assert "agent.yaml:" in result.stderr and "schedule" in result.stderr
+
+
+def test_what_a_stop_interrupts_is_over_within_two_seconds(tmp_path):
+    for plan in ("hang", "stuck"):
+        folder = tmp_path / plan
+        folder.mkdir()
+        (folder / "plan").write_text(plan)
+        boat, port = build(folder, stub_component(NAME, schedule="@every 1h", plan=folder / "plan"))
+        with Daemon(boat, http_port=port) as daemon:
+            wait_until(lambda: daemon.jobs(), 20, "the job runs")
+            (job,) = daemon.jobs()
+            began = time.monotonic()
+            assert daemon.stop() == 0
+            assert time.monotonic() - began < 2.5
+            wait_until(lambda pid=job: not process.alive(pid), 5, "the job is gone")
+
+
+def test_a_job_that_dies_is_reported_and_the_next_one_runs(tmp_path, clock):
+    plan = tmp_path / "plan"
+    plan.write_text("die")
+    boat, port = build(tmp_path, stub_component(NAME, schedule="*/15 * * * *", plan=plan))
+    with Daemon(boat, http_port=port, env=clock.env) as daemon:
+        clock.set("2026-11-24 07:15:00")
+        daemon.hup()
+        daemon.wait_log("was ended by signal 9")
+        daemon.wait_metric("lifeboat_agent_jobs_total", 1, component=NAME, kind="backup", outcome="failed")
+        plan.write_text("")
+        clock.set("2026-11-24 07:30:00")
+        daemon.hup()
+        daemon.wait_metric("lifeboat_agent_jobs_total", 1, component=NAME, kind="backup", outcome="done")
+    assert len(history(tmp_path / "state", NAME)) == 2
+
+
+def test_a_job_that_hangs_is_killed_and_reported(tmp_path):
+    plan = tmp_path / "plan"
+    plan.write_text("hang")
+    boat, port = build(tmp_path, stub_component(NAME, schedule="@every 1h", plan=plan, deadline="1s"))
+    with Daemon(boat, http_port=port) as daemon:
+        daemon.wait_log("backup failed")
+        assert daemon.get("/healthz") == "ok\n"
+
+
+def test_not_this_agents_to_do(tmp_path, clock):
+    """On a replica, with run_on: primary: no failure, no report, and the schedule goes on."""
+    plan = tmp_path / "plan"
+    plan.write_text("elsewhere")
+    boat, port = build(tmp_path, stub_component(NAME, schedule="*/15 * * * *", plan=plan))
+    with Daemon(boat, http_port=port, env=clock.env) as daemon:
+        for minute in (15, 30):
+            clock.set(f"2026-11-24 07:{minute}:00")
+            daemon.hup()
+            daemon.wait_log("run_on says primary", minute // 15)
+        assert daemon.metrics()[f'lifeboat_agent_jobs_total{{component="{NAME}",kind="backup",outcome="failed"}}'] == 0
+    assert history(tmp_path / "state", NAME) == []
+
+
+def test_daemon_and_command_line_are_kept_apart(tmp_path, clock):
+    plan = tmp_path / "plan"
+    plan.write_text("hang")
+    boat, port = build(tmp_path, stub_component(NAME, schedule="*/15 * * * *", plan=plan))
+    with Daemon(boat, http_port=port, env=clock.env) as daemon:
+        clock.set("2026-11-24 07:15:00")
+        daemon.hup()
+        wait_until(lambda: daemon.jobs(), 20, "the job runs")
+        wait_until(lambda: (tmp_path / "state/locks" / NAME).exists(), 10, "locked")
+        refused = boat.run("backup", expect=1, env=clock.env)
+        assert f"another job of {NAME} runs (backup, process" in refused.stderr
+        plan.write_text("")
+        os.kill(daemon.jobs()[0], signal.SIGTERM)
+        daemon.wait_log("backup failed")
+
+        # The other way round: what is due waits for a command, and then comes.
+        plan.write_text("hang")
+        with boat.start("backup", env=clock.env) as command:
+            wait_until(lambda: "process" in (tmp_path / "state/locks" / NAME).read_text(), 10, "locked")
+            clock.set("2026-11-24 07:30:00")
+            daemon.hup()
+            daemon.hup()
+            assert daemon.jobs() == []
+            plan.write_text("")
+            command.signal(signal.SIGTERM)
+            command.wait(10)
+        daemon.hup()
+        daemon.wait_log("backup committed")
+
+
+def test_killed_at_any_moment_it_starts_again_and_cleans_up(tmp_path, clock):
+    plan = tmp_path / "plan"
+    plan.write_text("bytes=3000000")
+    boat, port = build(tmp_path, stub_component(NAME, schedule="@every 1m", plan=plan))
+    for i in range(12):
+        clock.forward(60)
+        with Daemon(boat, http_port=port, env=clock.env) as daemon:
+            wait_until(lambda: daemon.jobs(), 20, "a job runs")
+            wait_until(lambda n=i: len(list((tmp_path / "store").rglob("*"))) >= n or
+                       daemon.count("backup committed"), 20, "some way on")
+            daemon.running.kill_ours()
+            daemon.running.wait(10)
+    clock.forward(60)
+    with Daemon(boat, http_port=port, env=clock.env) as daemon:
+        daemon.wait_log("backup committed")
+        clock.forward(60)
+        daemon.hup()
+        daemon.wait_log("backup committed", 2)
+        daemon.stop()
+    backups = configs.manifests(tmp_path)
+    stored = {path.name for path in (tmp_path / "store").glob("*/*/*/*/data/*")}
+    assert stored == set(backups)
+    assert not list((tmp_path / "store").rglob("*.part-*"))
+    assert not list((tmp_path / "state/jobs").rglob("*.json"))
+    boat.run("verify", "--all", env=clock.env)
+
+
+def test_the_job_goes_down_with_its_daemon(tmp_path):
+    plan = tmp_path / "plan"
+    plan.write_text("hang")
+    boat, port = build(tmp_path, stub_component(NAME, schedule="@every 1h", plan=plan))
+    with Daemon(boat, http_port=port) as daemon:
+        wait_until(lambda: daemon.jobs(), 20, "the job runs")
+        (job,) = daemon.jobs()
+        os.kill(daemon.pid, signal.SIGKILL)
+        wait_until(lambda: not process.alive(job), 5, "the job is gone")
+
+
+def test_health_and_metrics(tmp_path):
+    boat, port = build(tmp_path, stub_component(NAME, schedule="@every 15m"))
+    with Daemon(boat, http_port=port) as daemon:
+        daemon.wait_metric("lifeboat_agent_jobs_total", 1, component=NAME, kind="backup", outcome="done")
+        assert daemon.get("/healthz") == "ok\n"
+        assert wait_status(daemon, "/nothing") == 404
+        text = daemon.get("/metrics")
+        checked = subprocess.run(["promtool", "check", "metrics"], input=text, text=True, capture_output=True, check=False)
+        assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
+        assert f'lifeboat_agent_backup_bytes_total{{component="{NAME}",form="plain"}} 1000' in text
+
+
+def test_logs_can_be_json(tmp_path):
+    boat, port = build(tmp_path, stub_component(NAME, schedule="@every 15m"), log={"format": "json"})
+    daemon = Daemon(boat, http_port=port)
+    daemon.running = boat.start("run")
+    with daemon.running:
+        daemon.wait_log("backup committed")
+        for line in daemon.log.splitlines():
+            assert {"time", "level", "msg"} <= set(json.loads(line))
+
+
+def test_help_and_misuse(tmp_path):
+    boat = StubLifeboat(tmp_path / "agent", configs.config(tmp_path, stub_component(NAME)))
+    assert "usage: lifeboat-agent run" in boat.run("run", "--help").stdout
+    assert "usage: lifeboat-agent run" in boat.run("run", "orders-db", expect=2).stderr
+    assert "usage: lifeboat-agent run" in boat.run("run", "--nonsense", expect=2).stderr
