@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Prints the pages of docs/reference/ from the tables in the code: lifeboat-reference PAGE. The
 // build's target `reference` writes them, its test of that name tells when they are out of step.
+#include "collector_options.h"
 #include "err.h"
+#include "metrics.h"
 #include "options.h"
 #include "text.h"
 
@@ -32,8 +34,12 @@ int main(int argc, char **argv)
         agent_options_describe(&page);
     else if (argc == 2 && strcmp(argv[1], "errors") == 0)
         describe_errors(&page);
+    else if (argc == 2 && strcmp(argv[1], "collector") == 0)
+        collector_options_describe(&page);
+    else if (argc == 2 && strcmp(argv[1], "metrics") == 0)
+        metrics_describe(&page);
     if (page.len == 0) {
-        fprintf(stderr, "usage: lifeboat-reference options|errors\n");
+        fprintf(stderr, "usage: lifeboat-reference options|errors|collector|metrics\n");
         return 2;
     }
     written = fputs(page.data, stdout) >= 0 && fflush(stdout) == 0;
