@@ -23,8 +23,9 @@ class Collector:
     Its state, log and certificates lie in folder. kill() and start() again keep the ports and the state.
     """
 
-    def __init__(self, folder: pathlib.Path, *, options: Optional[dict[str, Any]] = None):
-        self.folder = pathlib.Path(folder)
+    def __init__(self, folder: pathlib.Path, *, options: Optional[dict[str, Any]] = None,
+                 env: Optional[dict[str, str]] = None):
+        self.folder, self.env = pathlib.Path(folder), dict(env or {})
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port, self.http_port = process.free_port(), process.free_port()
         self.authority = Authority(self.folder / "certificates")
@@ -56,7 +57,8 @@ class Collector:
 
     def start(self) -> "Collector":
         """Returns when it takes connections."""
-        self.popen = process.spawn([str(self.program()), "-c", str(self.config_path)], log=self.log_path)
+        self.popen = process.spawn([str(self.program()), "-c", str(self.config_path)], log=self.log_path,
+                                   env=process.clean_environment(**self.env))
         process.await_port(self.popen, self.port, self.log_path)
         process.await_port(self.popen, self.http_port, self.log_path)
         return self

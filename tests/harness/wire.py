@@ -60,6 +60,7 @@ class Client:
         self.instance, self.pod = instance, pod
         self._pending = b""
         raw = socket.create_connection(("127.0.0.1", port), timeout_s)
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             self.socket = context.wrap_socket(raw, server_hostname="127.0.0.1")
         except BaseException:
