@@ -15,7 +15,7 @@ if [ ! -f "$build/compile_commands.json" ]; then
     exit 2
 fi
 
-mapfile -t sources < <(jq -r '.[].file' "$build/compile_commands.json" | grep -E "^$PWD/(common|agent|tools)/" | sort -u)
+mapfile -t sources < <(jq -r '.[].file' "$build/compile_commands.json" | grep -E "^$PWD/(common|proto|agent|collector|tools)/" | sort -u)
 
 tidy_one() {
     local help=(--extra-arg=-include "--extra-arg=$PWD/.ci/tidy.h") log rc=0

@@ -267,11 +267,15 @@ int listener_open(struct ev_loop *loop, const char *address, const struct tls_fi
 
 void listener_close(struct listener *listener)
 {
+    struct client *next;
+
     if (listener == NULL)
         return;
     hub_turn(listener->hub);
-    while (listener->clients != NULL)
-        free_client(listener->clients);
+    for (struct client *client = listener->clients; client != NULL; client = next) {
+        next = client->next;
+        free_client(client);
+    }
     ev_io_stop(listener->loop, &listener->readable);
     ev_timer_stop(listener->loop, &listener->second);
     ev_prepare_stop(listener->loop, &listener->turn_ends);

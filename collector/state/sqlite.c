@@ -36,14 +36,15 @@ enum statement {
 };
 
 static const char *const statement_texts[STATEMENT_COUNT] = {
-    [ADD_REPORT] = "INSERT OR IGNORE INTO report (instance, sequence, received_ms, cluster, "
-                   "namespace, pod, component, kind, outcome, started_ms, ended_ms, backup, "
-                   "message) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
-    [PUT_AGENT] = "INSERT OR REPLACE INTO agent (instance, cluster, namespace, workload, pod, "
-                  "peer, version, first_seen_ms, last_seen_ms, sequence, heard, config_valid, "
-                  "fallback_bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
-    [PUT_COMPONENT] = "INSERT OR REPLACE INTO component (instance, name, system, message) "
-                      "VALUES (?1, ?2, ?3, ?4)",
+    [ADD_REPORT] = ("INSERT OR IGNORE INTO report (instance, sequence, received_ms, cluster, "
+                    "namespace, pod, component, kind, outcome, started_ms, ended_ms, backup, "
+                    "message) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"),
+    [PUT_AGENT] = ("INSERT OR REPLACE INTO agent (instance, cluster, namespace, workload, pod, "
+                   "peer, version, first_seen_ms, last_seen_ms, sequence, heard, config_valid, "
+                   "fallback_bytes) "
+                   "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"),
+    [PUT_COMPONENT] = ("INSERT OR REPLACE INTO component (instance, name, system, message) "
+                       "VALUES (?1, ?2, ?3, ?4)"),
     [REMOVE_COMPONENT] = "DELETE FROM component WHERE instance = ?1 AND name = ?2",
     [REMOVE_COMPONENTS] = "DELETE FROM component WHERE instance = ?1",
     [REMOVE_AGENT] = "DELETE FROM agent WHERE instance = ?1",
