@@ -538,6 +538,35 @@ def test_memory_and_descriptors_stay_flat_over_1000_connects(folder):
         assert after < before + (4 << 20), f"{before} became {after}"
 
 
+def cpu_s(pid):
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_running_out_of_descriptors_neither_spins_nor_stays(collector):
+    served = collector.client()
+    served.hello()
+    limit = descriptors(collector.pid) + 5
+    resource.prlimit(collector.pid, resource.RLIMIT_NOFILE, (limit, resource.prlimit(
+        collector.pid, resource.RLIMIT_NOFILE)[1]))
+    crowd = [socket.create_connection(("127.0.0.1", collector.port), 10) for _ in range(50)]
+    wait_until(lambda: descriptors(collector.pid) >= limit)
+    before = cpu_s(collector.pid)
+    until = time.monotonic() + 3
+    number = 0
+    while time.monotonic() < until:
+        number += 1
+        served.heartbeat(number)
+        assert served.ack().heartbeat == number
+        time.sleep(0.1)
+    assert cpu_s(collector.pid) - before < 1
+    for one in crowd:
+        one.close()
+    with collector.client(instance=b"\2" * 16, timeout_s=20) as late:
+        assert late.hello().protocol == 1
+    served.close()
+
+
 # -- the program
 
 def run(*words):
