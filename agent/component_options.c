@@ -295,8 +295,8 @@ static int find_stores(const struct option_node *node, const struct agent_option
     }
     if (component->stores.count > 1)
         return option_node_fail(list, NULL, err, ERR_NOT_YET,
-                                "more than one store is not in this version yet: it comes with the "
-                                "daemon; name one for now");
+                                "more than one store is not in this version yet: it comes with a "
+                                "later version; name one for now");
     return 0;
 }
 

@@ -63,6 +63,10 @@ struct agent_options {
     size_t component_count;
     struct store_options *stores;
     size_t store_count;
+    char *fallback_name; /* NULL without a fallback, and so are these */
+    const struct store_options
+        *fallback_store; /* of type local, of no component; lent from stores */
+    uint64_t fallback_max_bytes;
 };
 
 /* Reads the file; on failure *options is untouched and err names file, line, key and remedy. */

@@ -137,6 +137,8 @@ static enum step drain(struct pump *pump, struct err *err)
     }
     charge(pump, &pump->status.sink_us);
     pump->sink_end.waits = step == STEP_AGAIN;
+    if (step == STEP_ERROR)
+        pump->status.failed = PUMP_SINK;
     return step == STEP_END ? STEP_OK : step;
 }
 
@@ -179,6 +181,8 @@ static enum step fill(struct pump *pump, struct err *err)
     link->end = out.len;
     pump->source_end.waits = step == STEP_AGAIN;
     pump->done[0] = step == STEP_END;
+    if (step == STEP_ERROR)
+        pump->status.failed = PUMP_SOURCE;
     return step == STEP_END ? STEP_OK : step;
 }
 
@@ -303,9 +307,11 @@ static int check_limits(struct run *run, struct err *err)
     if (run->limits->deadline_mono_us != 0 && now_us > run->limits->deadline_mono_us)
         return err_set(err, ERR_TIMEOUT, "the deadline passed while waiting for %s",
                        waited_for(run->pump));
-    if (run->limits->stall_ms != 0 && now_us - run->moved_us > run->limits->stall_ms * 1000)
+    if (run->limits->stall_ms != 0 && now_us - run->moved_us > run->limits->stall_ms * 1000) {
+        run->pump->status.failed = run->pump->source_end.waits ? PUMP_SOURCE : PUMP_SINK;
         return err_set(err, ERR_TIMEOUT, "no byte moved for %lld s while waiting for %s",
                        (long long)(run->limits->stall_ms / 1000), waited_for(run->pump));
+    }
     return 0;
 }
 

@@ -9,12 +9,17 @@
 #define PUMP_LINK_BYTES ((size_t)128 << 10)
 #define PUMP_MAX_STAGES 4
 
+enum pump_end { PUMP_NEITHER, PUMP_SOURCE, PUMP_SINK };
+
 struct pump_status {
     uint64_t source_bytes; /* out of the source */
     uint64_t sink_bytes;   /* into the sink */
     /* Where the time went: waiting for or working in each of the three. Their sum is the time from
      * pump_new to the end of the last turn. */
     int64_t source_us, stages_us, sink_us;
+    /* Which end failed, or was waited for when nothing moved for too long. NEITHER: a stage failed,
+     * the deadline passed, or a stop was wished for. */
+    enum pump_end failed;
 };
 
 struct pump_limits {

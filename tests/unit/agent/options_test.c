@@ -199,6 +199,44 @@ static void test_workloads(void **state)
     }
 }
 
+/* The last line: another local store, and the fallback in it. */
+static char *with_fallback(const char *path)
+{
+    return text_format("  - {name: spare, type: local, path: %s}\n"
+                       "fallback: {store: spare, max_bytes: 20GiB}",
+                       path);
+}
+
+static void test_fallback(void **state)
+{
+    static const char *const apart[] = {"/backup", "/backups2", "/var", "/backups-spare/"};
+    static const char *const meeting[] = {"/backups", "/backups/", "/backups/x", "/",
+                                          "/backups//x"};
+    struct agent_options *options = must_parse(TOP, base[TOP]);
+    (void)state;
+
+    assert_null(options->fallback_store);
+    agent_options_free(options);
+    for (size_t i = 0; i < COUNT(apart); i++) {
+        char *lines = with_fallback(apart[i]);
+
+        options = must_parse(S3, lines);
+        assert_ptr_equal(options->fallback_store, &options->stores[1]);
+        assert_true(options->fallback_max_bytes == UINT64_C(20) << 30);
+        agent_options_free(options);
+        free(lines);
+    }
+    for (size_t i = 0; i < COUNT(meeting); i++) {
+        char *lines = with_fallback(meeting[i]);
+
+        expect(
+            S3, lines, ERR_CONFIG,
+            "a.yaml:11: fallback.store: the folders of spare and of disk, the store of component "
+            "orders, lie in each other; give it one of its own");
+        free(lines);
+    }
+}
+
 static void test_top_level_refusals(void **state)
 {
     static const struct {
@@ -212,17 +250,29 @@ static void test_top_level_refusals(void **state)
         {"collector: {address: 'x:1', allow: [backup]}", ERR_CONFIG,
          "a.yaml:1: collector.ca_file: is required: The authority that the collector's certificate "
          "must come from, as PEM. It and the next two are read again for each connection."},
-        {"fallback: {store: disk}", ERR_NOT_YET,
-         "a.yaml:1: fallback: not in this version yet: keeping backups on local disk while a store "
-         "is down comes with the daemon; remove the key for now"},
         {"http:", ERR_CONFIG, "a.yaml:1: http: must be a mapping of keys to values"},
         {"http: {listen: '9464'}", ERR_CONFIG,
          "a.yaml:1: http.listen: \"9464\" is not HOST:PORT as in \"collector:7443\", "
          "\"10.0.0.1:7443\" or \"[::1]:7443\""},
+        {"fallback: {store: disk}", ERR_CONFIG,
+         "a.yaml:1: fallback.max_bytes: is required: What the files there may be together, at "
+         "every moment. Room for two compressed backups of each component keeps a newest one while "
+         "the next is made."},
+        {"fallback: disk", ERR_CONFIG, "a.yaml:1: fallback: must be a mapping of keys to values"},
+        {"fallback: {store: disk, max_bytes: 20GiB}", ERR_CONFIG,
+         "a.yaml:1: fallback.store: disk is the store of component orders already; name one that "
+         "no component uses"},
+        {"fallback: {store: s3, max_bytes: 20GiB}", ERR_CONFIG,
+         "a.yaml:1: fallback.store: s3 is of type s3; name a store of type local"},
+        {"fallback: {store: dsk, max_bytes: 20GiB}", ERR_CONFIG,
+         "a.yaml:1: fallback.store: no store is called \"dsk\"; add one of type local to stores, "
+         "or correct the name"},
+        {"fallback: {store: disk, max_bytes: 1kB}", ERR_CONFIG,
+         "a.yaml:1: fallback.max_bytes: \"1kB\" is out of range; use 1MiB to 1024TiB"},
         {"component: []", ERR_CONFIG, "a.yaml:1: component: unknown key; did you mean components?"},
         {"zzz: 1", ERR_CONFIG,
          "a.yaml:1: zzz: unknown key; known here: identity, state, log, collector, http, "
-         "components, stores"},
+         "components, stores, fallback"},
         {"state: {path: here}", ERR_CONFIG,
          "a.yaml:1: state.path: \"here\" is not an absolute path; begin it with /"},
         {"state: /var", ERR_CONFIG, "a.yaml:1: state: must be a mapping of keys to values"},
@@ -279,7 +329,7 @@ static void test_component_refusals(void **state)
          "s3"},
         {COMPONENT, "    stores: [disk, s3]", ERR_NOT_YET,
          "a.yaml:6: components[0].stores: more than one store is not in this version yet: it comes "
-         "with the daemon; name one for now"},
+         "with a later version; name one for now"},
         {COMPONENT, "    stores: []", ERR_CONFIG,
          "a.yaml:6: components[0].stores: is an empty list; give at least one item"},
         {COMPONENT, "    stores: disk", ERR_CONFIG,
@@ -662,6 +712,7 @@ int main(void)
         cmocka_unit_test(test_the_example_loads),
         cmocka_unit_test(test_identity_comes_from_the_pod),
         cmocka_unit_test(test_workloads),
+        cmocka_unit_test(test_fallback),
         cmocka_unit_test(test_top_level_refusals),
         cmocka_unit_test(test_lists_are_required),
         cmocka_unit_test(test_component_refusals),
