@@ -400,6 +400,7 @@ struct failure {
     unsigned source, stage, sink;
     bool commit;
     enum err_kind kind;
+    enum pump_end end;
 };
 
 static void fail_once(struct ev_loop *loop, const struct failure *failure, enum fake_wake wake)
@@ -416,6 +417,7 @@ static void fail_once(struct ev_loop *loop, const struct failure *failure, enum 
     struct fake_stage first, second;
     struct fake_sink sink;
     struct stage *stages[] = {&first.stage, &second.stage};
+    struct pump_status status;
     struct err err = ERR_INIT;
 
     fake_source_init(&source, &source_plan, data, 100000);
@@ -423,9 +425,10 @@ static void fail_once(struct ev_loop *loop, const struct failure *failure, enum 
     fake_stage_init(&second);
     second.fail_at = failure->stage;
     fake_sink_init(&sink, &sink_plan);
-    assert_int_equal(pump_move(&source.source, stages, 2, &sink.sink, loop, NULL, NULL, NULL, &err),
-                     -1);
+    assert_int_equal(
+        pump_move(&source.source, stages, 2, &sink.sink, loop, NULL, NULL, &status, &err), -1);
     assert_int_equal(err.kind, failure->kind);
+    assert_int_equal(status.failed, failure->end);
     assert_false(sink.committed);
     assert_int_equal(source.log.closes, 1);
     assert_int_equal(first.closes, 1);
@@ -440,10 +443,14 @@ static void fail_once(struct ev_loop *loop, const struct failure *failure, enum 
 static void test_an_error_anywhere_closes_all_and_commits_nothing(void **state)
 {
     static const struct failure failures[] = {
-        {.source = 1, .kind = ERR_SOURCE},  {.source = 7, .kind = ERR_SOURCE},
-        {.source = 25, .kind = ERR_SOURCE}, {.stage = 1, .kind = ERR_CORRUPT},
-        {.stage = 6, .kind = ERR_CORRUPT},  {.sink = 1, .kind = ERR_STORE},
-        {.sink = 9, .kind = ERR_STORE},     {.commit = true, .kind = ERR_STORE},
+        {.source = 1, .kind = ERR_SOURCE, .end = PUMP_SOURCE},
+        {.source = 7, .kind = ERR_SOURCE, .end = PUMP_SOURCE},
+        {.source = 25, .kind = ERR_SOURCE, .end = PUMP_SOURCE},
+        {.stage = 1, .kind = ERR_CORRUPT},
+        {.stage = 6, .kind = ERR_CORRUPT},
+        {.sink = 1, .kind = ERR_STORE, .end = PUMP_SINK},
+        {.sink = 9, .kind = ERR_STORE, .end = PUMP_SINK},
+        {.commit = true, .kind = ERR_STORE, .end = PUMP_SINK},
     };
 
     for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++) {
@@ -494,12 +501,15 @@ static int stand_still(struct ev_loop *loop, bool sink_full, const struct pump_l
     uint8_t *data = fake_bytes(15, 1);
     struct fake_source source;
     struct fake_sink sink;
+    struct pump_status status;
     int rc;
 
     fake_source_init(&source, &source_plan, data, 15);
     fake_sink_init(&sink, &sink_plan);
     sink.full = sink_full;
-    rc = pump_move(&source.source, NULL, 0, &sink.sink, loop, limits, watcher, NULL, err);
+    rc = pump_move(&source.source, NULL, 0, &sink.sink, loop, limits, watcher, &status, err);
+    assert_int_equal(status.failed,
+                     sink_full && err->kind == ERR_TIMEOUT ? PUMP_SINK : PUMP_NEITHER);
     assert_int_equal(source.log.closes, 1);
     assert_int_equal(sink.log.closes, 1);
     assert_false(sink.committed);
