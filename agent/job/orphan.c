@@ -138,6 +138,9 @@ static int settle(struct sweep *sweep, const struct orphan *orphan, int64_t stor
     if (record_take_over(site->options->state_path, site->component->name, orphan->id, &record,
                          err) < 0)
         return -1;
+    /* An upload that was begun anew may still count on data that has grown old meanwhile. */
+    if (record == NULL && old)
+        old = !record_alive(site->options->state_path, site->component->name, orphan->id);
     if (old || record != NULL) {
         has = has_manifest(site, orphan, err);
         rc = has < 0 ? -1 : remove_orphan(site, orphan, has == 1, dry_run, watcher, result, err);
@@ -149,35 +152,46 @@ static int settle(struct sweep *sweep, const struct orphan *orphan, int64_t stor
     return rc;
 }
 
-/* A record of a dead owner that left nothing behind. */
+struct forgetting {
+    const struct site *site;
+    const char *seen;
+};
+
 static int forget_record(void *arg, const char *id, struct err *err)
 {
-    struct sweep *sweep = arg;
+    const struct forgetting *forgetting = arg;
+    const struct site *site = forgetting->site;
     struct record *record = NULL;
 
-    for (size_t i = 0; i < sweep->count; i++)
-        if (strcmp(sweep->orphans[i].id, id) == 0)
-            return 0;
-    if (record_take_over(sweep->site->options->state_path, sweep->site->component->name, id,
-                         &record, err) < 0)
+    if (strstr(forgetting->seen, id) != NULL)
+        return 0;
+    if (record_take_over(site->options->state_path, site->component->name, id, &record, err) < 0)
         return -1;
     record_finish(record);
     return 0;
 }
 
+int orphan_forget_records(const struct site *site, const struct text *seen, struct err *err)
+{
+    struct forgetting forgetting = {.site = site, .seen = text_str(seen)};
+
+    return record_each(site->options->state_path, site->component->name, forget_record, &forgetting,
+                       err);
+}
+
 int orphan_sweep(struct site *site, const struct catalog *catalog, int64_t store_ms, bool dry_run,
-                 const struct prune_watcher *watcher, struct prune_result *result, struct err *err)
+                 const struct prune_watcher *watcher, struct prune_result *result,
+                 struct text *seen, struct err *err)
 {
     struct sweep sweep = {.site = site, .catalog = catalog};
     char *prefix = text_format("%s/", site->root);
     int rc = site->store->ops->list_uploads(site->store, prefix, on_upload, &sweep, err);
 
     add_data(&sweep);
-    for (size_t i = 0; rc == 0 && i < sweep.count; i++)
+    for (size_t i = 0; rc == 0 && i < sweep.count; i++) {
+        text_add(seen, "%s ", sweep.orphans[i].id);
         rc = settle(&sweep, &sweep.orphans[i], store_ms, dry_run, watcher, result, err);
-    if (rc == 0 && !dry_run)
-        rc = record_each(site->options->state_path, site->component->name, forget_record, &sweep,
-                         err);
+    }
     for (size_t i = 0; i < sweep.count; i++) {
         for (size_t j = 0; j < sweep.orphans[i].file_count; j++) {
             free(sweep.orphans[i].files[j].key);

@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Retention lineage by lineage, then orphans. The manifest goes first and its data afterwards,
-// under a job record of the same id: a prune that is killed between the two leaves an orphan whose
-// owner is provably dead, and the next one ends its work.
+// Retention lineage by lineage, then orphans: also those of the fallback, whose backups retention
+// does not judge. A record of a dead job is forgotten once all sites that it may have written to
+// were swept.
 #include "prune.h"
 
-#include "cache.h"
-#include "cancel.h"
 #include "clock.h"
 #include "log.h"
 #include "mem.h"
 #include "orphan.h"
-#include "record.h"
+#include "removal.h"
 #include "text.h"
 
 #include <stdlib.h>
@@ -87,60 +85,6 @@ void prune_hold(const struct site *site, const struct catalog *catalog, const ch
     }
 }
 
-static int remove_key(struct site *site, const char *key, struct err *err)
-{
-    if (site->store->ops->remove(site->store, key, err) < 0)
-        return err_wrap(err, "remove %s", key);
-    return 0;
-}
-
-static int remove_files(struct site *site, const struct catalog *catalog,
-                        const struct backup *backup, struct err *err)
-{
-    for (size_t i = 0; i < catalog->file_count; i++) {
-        const struct backup_file *file = &catalog->files[i];
-
-        if (strcmp(file->id, backup->id) == 0 && strcmp(file->lineage, backup->lineage) == 0 &&
-            remove_key(site, file->key, err) < 0)
-            return -1;
-    }
-    return 0;
-}
-
-/* *busy: another job works on this backup (it removes it too, or has only just committed it), and
- * it was left alone. */
-static int remove_backup(struct site *site, const struct catalog *catalog,
-                         const struct backup *backup, bool *busy, struct err *err)
-{
-    struct record *record = NULL;
-    char *key = NULL;
-    int rc;
-
-    *busy = false;
-    if (cancel_check(err) < 0)
-        return -1;
-    if (record_open(site->options->state_path, site->component->name, backup->id, "prune", &record,
-                    err) < 0) {
-        *busy = err->kind == ERR_REFUSED;
-        if (!*busy)
-            return -1;
-        err_clear(err);
-        return 0;
-    }
-    key = site_manifest_key(site, backup->lineage, backup->id);
-    rc = remove_key(site, key, err);
-    if (rc == 0) {
-        cache_forget(site, backup->lineage, backup->id);
-        rc = remove_files(site, catalog, backup, err);
-    }
-    if (rc == 0)
-        record_finish(record);
-    else
-        record_abandon(record);
-    free(key);
-    return rc;
-}
-
 struct pruning {
     struct site *site;
     const struct catalog *catalog;
@@ -155,7 +99,7 @@ static int settle(struct pruning *pruning, const struct backup *backup,
     bool busy = false;
 
     if (!judgement->keep && !pruning->dry_run &&
-        remove_backup(pruning->site, pruning->catalog, backup, &busy, err) < 0)
+        removal_run(pruning->site, pruning->catalog, backup, "prune", &busy, err) < 0)
         return -1;
     if (busy)
         return 0;
@@ -206,28 +150,57 @@ static int compare_clocks(struct site *site, int64_t *store_ms, struct err *err)
     return 0;
 }
 
-int prune_run(struct site *site, bool dry_run, const struct prune_watcher *watcher,
-              struct prune_result *result, struct err *err)
+int prune_sweep(struct site *site, bool dry_run, const struct prune_watcher *watcher,
+                struct prune_result *result, struct text *seen, struct err *err)
 {
     struct catalog *catalog = NULL;
-    struct pruning pruning = {
-        .site = site, .dry_run = dry_run, .watcher = watcher, .result = result};
+    int rc = catalog_load(site, &catalog, err);
+
+    if (rc == 0)
+        rc = orphan_sweep(site, catalog, clock_wall_ms(), dry_run, watcher, result, seen, err);
+    catalog_free(catalog);
+    return rc;
+}
+
+static int retain(struct pruning *pruning, struct text *seen, struct err *err)
+{
+    struct site *site = pruning->site;
+    struct catalog *catalog = NULL;
     int64_t store_ms = 0;
     int rc = -1;
 
-    *result = (struct prune_result){.kept = 0};
     if (compare_clocks(site, &store_ms, err) < 0 || catalog_load(site, &catalog, err) < 0)
         goto out;
-    pruning.catalog = catalog;
+    pruning->catalog = catalog;
     for (size_t i = 0; i < catalog->count;) {
         struct lineage_range range = range_from(catalog, i);
 
-        if (prune_lineage(&pruning, range, err) < 0)
+        if (prune_lineage(pruning, range, err) < 0)
             goto out;
         i = range.end;
     }
-    rc = orphan_sweep(site, catalog, store_ms, dry_run, watcher, result, err);
+    rc = orphan_sweep(site, catalog, store_ms, pruning->dry_run, pruning->watcher, pruning->result,
+                      seen, err);
 out:
     catalog_free(catalog);
+    return rc;
+}
+
+int prune_run(struct site *site, struct site *fallback, bool dry_run,
+              const struct prune_watcher *watcher, struct prune_result *result, struct err *err)
+{
+    struct pruning pruning = {
+        .site = site, .dry_run = dry_run, .watcher = watcher, .result = result};
+    struct text seen = TEXT_INIT;
+    int rc;
+
+    *result = (struct prune_result){.kept = 0};
+    rc = retain(&pruning, &seen, err);
+    if (rc == 0 && fallback != NULL &&
+        prune_sweep(fallback, dry_run, watcher, result, &seen, err) < 0)
+        rc = err_wrap(err, "fallback store %s", fallback->store->name);
+    if (rc == 0 && !dry_run)
+        rc = orphan_forget_records(site, &seen, err);
+    text_fini(&seen);
     return rc;
 }

@@ -23,9 +23,16 @@ struct prune_watcher {
     void *arg;
 };
 
-/* Refuses (ERR_REFUSED) when the local clock and the store's differ by 5 minutes or more. */
-int prune_run(struct site *site, bool dry_run, const struct prune_watcher *watcher,
-              struct prune_result *result, struct err *err);
+/* Refuses (ERR_REFUSED) when the local clock and the store's differ by 5 minutes or more. fallback
+ * (NULL without one) is swept of orphans, no more. watcher may be NULL. */
+int prune_run(struct site *site, struct site *fallback, bool dry_run,
+              const struct prune_watcher *watcher, struct prune_result *result, struct err *err);
+
+struct text;
+/* The orphans of a site on local disk alone, whose clock is this machine's. seen as orphan_sweep.
+ * watcher may be NULL. */
+int prune_sweep(struct site *site, bool dry_run, const struct prune_watcher *watcher,
+                struct prune_result *result, struct text *seen, struct err *err);
 
 /* The hold of one lineage, as retention sees it now. lent from catalog. */
 void prune_hold(const struct site *site, const struct catalog *catalog, const char *lineage,

@@ -11,7 +11,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -133,6 +132,21 @@ int record_take_over(const char *state_path, const char *component, const char *
 {
     *record = NULL;
     return lock(record_path(state_path, component, id), 0, record, err);
+}
+
+bool record_alive(const char *state_path, const char *component, const char *id)
+{
+    struct record probe = {.path = record_path(state_path, component, id)};
+    bool alive;
+
+    probe.fd = open(probe.path, O_RDWR | O_CLOEXEC);
+    if (probe.fd < 0)
+        alive = errno != ENOENT;
+    else
+        alive = just_made(&probe) || flock(probe.fd, LOCK_EX | LOCK_NB) < 0;
+    fd_close(&probe.fd);
+    free(probe.path);
+    return alive;
 }
 
 int record_each(const char *state_path, const char *component,

@@ -81,7 +81,7 @@ static void prune_after(struct target *target)
     struct prune_result result;
     struct err err = ERR_INIT;
 
-    if (prune_run(target->site, false, &watcher, &result, &err) < 0)
+    if (prune_run(target->site, NULL, false, &watcher, &result, &err) < 0)
         log_warn("pruning after the backup failed", LOG_TEXT("component", target->component->name),
                  LOG_TEXT("err", err.text), LOG_TEXT("hint", err_kind_hint(err.kind)));
 }

@@ -65,7 +65,7 @@ static int prune(struct job *job, const struct target *target, struct err *err)
     struct prune_result result;
     char freed[24];
 
-    if (prune_run(target->site, job->in->dry_run, &watcher, &result, err) < 0)
+    if (prune_run(target->site, NULL, job->in->dry_run, &watcher, &result, err) < 0)
         return -1;
     recording_report(job)->retention_held = result.held;
     if (!job->in->json)

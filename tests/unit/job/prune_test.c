@@ -57,7 +57,7 @@ static struct prune_result prune(bool dry_run)
     struct prune_result result;
     struct err err = ERR_INIT;
 
-    if (prune_run(&fake.site, dry_run, NULL, &result, &err) < 0)
+    if (prune_run(&fake.site, NULL, dry_run, NULL, &result, &err) < 0)
         fail_msg("%s", err.text);
     return result;
 }
@@ -67,7 +67,7 @@ static void prune_fails(enum err_kind kind)
     struct prune_result result;
     struct err err = ERR_INIT;
 
-    assert_int_equal(prune_run(&fake.site, false, NULL, &result, &err), -1);
+    assert_int_equal(prune_run(&fake.site, NULL, false, NULL, &result, &err), -1);
     assert_int_equal(err.kind, kind);
 }
 
@@ -152,7 +152,7 @@ static void test_retention_is_applied_and_manifests_go_first(void **state)
     fake_site_add_record(&fake, "verified", "73", B, "-20261123T050000Z-verify");
     fake_site_add_record(&fake, "adopted", "73", A, "");
     fake_site_add_backup(&fake, "12", A, now_ms - 9 * HOUR, 500); /* another server's newest */
-    assert_int_equal(prune_run(&fake.site, false, &watcher, &result, &err), 0);
+    assert_int_equal(prune_run(&fake.site, NULL, false, &watcher, &result, &err), 0);
     assert_int_equal(result.kept, 4);
     assert_int_equal(result.removed, 1);
     assert_int_equal(result.freed_bytes, 100);
@@ -193,7 +193,7 @@ static void test_a_backup_that_shrank_holds_retention(void **state)
     fake.component.retention = (struct retention_options){.keep_last = 1};
     fake_site_add_backup(&fake, "73", A, now_ms - 9 * HOUR, 100);
     fake_site_add_backup(&fake, "73", B, now_ms - 8 * HOUR, 49);
-    assert_int_equal(prune_run(&fake.site, false, &watcher, &result, &err), 0);
+    assert_int_equal(prune_run(&fake.site, NULL, false, &watcher, &result, &err), 0);
     assert_true(result.held);
     assert_int_equal(result.removed, 0);
     assert_string_equal(heard.data, "held 73 " B "\n" A " hold\n" B " newest\n");
@@ -505,7 +505,7 @@ static void test_clocks_that_differ_by_five_minutes_stop_it(void **state)
         int rc;
 
         fake.store.now_ms = now_ms + cases[i].apart_ms;
-        rc = prune_run(&fake.site, !cases[i].refused, NULL, &result, &err);
+        rc = prune_run(&fake.site, NULL, !cases[i].refused, NULL, &result, &err);
         assert_int_equal(rc, cases[i].refused ? -1 : 0);
         if (cases[i].refused)
             assert_int_equal(err.kind, ERR_REFUSED);
@@ -545,7 +545,8 @@ static void test_a_wish_to_stop_ends_it_between_two_backups(void **state)
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         cancel_install();
         fake.store.before = stop_at_first_remove;
-        if (prune_run(&fake.site, false, NULL, &result, &err) == 0 || err.kind != ERR_CANCELLED)
+        if (prune_run(&fake.site, NULL, false, NULL, &result, &err) == 0 ||
+            err.kind != ERR_CANCELLED)
             _exit(1);
         if (fake_store_find(&fake.store, DATA("73", A)) != NULL ||
             fake_store_find(&fake.store, MANIFEST("73", B)) == NULL || count_records() != 0)
@@ -557,6 +558,52 @@ static void test_a_wish_to_stop_ends_it_between_two_backups(void **state)
 }
 
 #define AT_SITE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+/* --- beside uploads and the fallback --- */
+
+static void test_old_data_of_a_living_job_stays(void **state)
+{
+    struct record *record = hold(A);
+
+    (void)state;
+    fake_site_add_data(&fake, "73", A, 10, now_ms - 100 * HOUR);
+    assert_int_equal(prune(false).orphans_removed, 0);
+    record_finish(record);
+    assert_int_equal(prune(false).orphans_removed, 1);
+}
+
+static void test_the_fallback_is_swept_and_keeps_its_backups(void **state)
+{
+    struct fake_store disk = {.store = {.ops = &fake_store_ops, .name = "disk"}, .now_ms = now_ms};
+    struct site fallback = fake.site;
+    struct fake_store main_store = fake.store;
+    struct prune_result result;
+    struct err err = ERR_INIT;
+
+    (void)state;
+    fallback.store = &disk.store;
+    fake.component.retention = (struct retention_options){.keep_last = 1};
+    /* Filled through the one store that the helpers know, then moved over. */
+    fake_site_add_backup(&fake, "73", A, now_ms - 9 * HOUR, 100);
+    fake_site_add_backup(&fake, "73", B, now_ms - 8 * HOUR, 101);
+    fake_site_add_data(&fake, "73", C, 10, now_ms - HOUR);
+    disk.objects = fake.store.objects;
+    disk.count = fake.store.count;
+    fake.store = main_store;
+    fake_site_add_data(&fake, "73", D, 10, now_ms - HOUR);
+    die_holding(C);
+    die_holding(D);
+    /* Without the fallback in sight its orphan's record would be the only proof there is. */
+    assert_int_equal(prune_run(&fake.site, &fallback, true, NULL, &result, &err), 0);
+    assert_int_equal(result.orphans_removed, 2);
+    assert_int_equal(count_records(), 2);
+    assert_int_equal(prune_run(&fake.site, &fallback, false, NULL, &result, &err), 0);
+    assert_int_equal(result.orphans_removed, 2);
+    assert_int_equal(result.removed, 0);
+    assert_int_equal(count_records(), 0);
+    assert_int_equal(disk.count, 4);
+    store_close(&disk.store);
+}
 
 int main(void)
 {
@@ -583,6 +630,8 @@ int main(void)
         AT_SITE(test_a_listing_that_fails_removes_nothing),
         AT_SITE(test_clocks_that_differ_by_five_minutes_stop_it),
         AT_SITE(test_a_wish_to_stop_ends_it_between_two_backups),
+        AT_SITE(test_old_data_of_a_living_job_stays),
+        AT_SITE(test_the_fallback_is_swept_and_keeps_its_backups),
     };
 
     return cmocka_run_group_tests_name("prune", tests, NULL, NULL);
