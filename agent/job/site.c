@@ -28,10 +28,29 @@ static bool three_names(const char *from)
     return slashes == 2;
 }
 
+struct site *site_new(const struct agent_options *options,
+                      const struct component_options *component, const char *from,
+                      struct store *store, struct ev_loop *loop)
+{
+    struct site *site = mem_calloc(1, sizeof *site);
+
+    *site = (struct site){
+        .options = options,
+        .component = component,
+        .system = system_get(component->system),
+        .loop = loop,
+        .store = store,
+        .root = from != NULL ? mem_strdup(from)
+                             : text_format("%s/%s/%s", options->identity.cluster,
+                                           options->identity.namespace_, component->name),
+        .foreign = from != NULL,
+    };
+    return site;
+}
+
 int site_open(const struct agent_options *options, const struct component_options *component,
               const char *from, struct ev_loop *loop, struct site **site, struct err *err)
 {
-    struct site *opened;
     struct store *store = NULL;
 
     if (from != NULL && !three_names(from))
@@ -39,17 +58,7 @@ int site_open(const struct agent_options *options, const struct component_option
                        "--from \"%s\" is not of the form CLUSTER/NAMESPACE/COMPONENT", from);
     if (store_open(component->store, loop, &store, err) < 0)
         return -1;
-    opened = mem_calloc(1, sizeof *opened);
-    opened->options = options;
-    opened->component = component;
-    opened->system = system_get(component->system);
-    opened->loop = loop;
-    opened->store = store;
-    opened->foreign = from != NULL;
-    opened->root = from != NULL ? mem_strdup(from)
-                                : text_format("%s/%s/%s", options->identity.cluster,
-                                              options->identity.namespace_, component->name);
-    *site = opened;
+    *site = site_new(options, component, from, store, loop);
     return 0;
 }
 

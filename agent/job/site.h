@@ -24,6 +24,10 @@ struct site {
 /* Opens the component's store. from: "CLUSTER/NAMESPACE/COMPONENT" or NULL for its own place. */
 int site_open(const struct agent_options *options, const struct component_options *component,
               const char *from, struct ev_loop *loop, struct site **site, struct err *err);
+/* The same over a store that is open, which it takes. */
+struct site *site_new(const struct agent_options *options,
+                      const struct component_options *component, const char *from,
+                      struct store *store, struct ev_loop *loop);
 /* NULL is allowed. */
 void site_close(struct site *site);
 
