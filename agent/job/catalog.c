@@ -80,15 +80,16 @@ struct loading {
     struct catalog *catalog;
 };
 
-static struct backup *add_backup(struct catalog *catalog, const struct key_parts *parts,
-                                 const char *id)
+static struct backup *add_backup(struct catalog *catalog, struct site *site,
+                                 const struct key_parts *parts, const char *id)
 {
     struct backup *backup;
 
     catalog->backups =
         mem_realloc(catalog->backups, (catalog->count + 1) * sizeof *catalog->backups);
     backup = &catalog->backups[catalog->count++];
-    *backup = (struct backup){.lineage = mem_strndup(parts->lineage, (size_t)parts->lineage_len)};
+    *backup = (struct backup){.site = site,
+                              .lineage = mem_strndup(parts->lineage, (size_t)parts->lineage_len)};
     snprintf(backup->id, sizeof backup->id, "%s", id);
     return backup;
 }
@@ -125,7 +126,7 @@ static int on_entry(void *arg, const struct store_entry *entry, struct err *err)
     if (tail == NULL)
         return 0;
     if (parts.kind == KIND_MANIFEST && strcmp(tail, ".json") == 0)
-        add_backup(loading->catalog, &parts, id);
+        add_backup(loading->catalog, loading->site, &parts, id);
     else if (parts.kind != KIND_MANIFEST)
         add_file(loading->catalog, &parts, id, entry);
     return 0;
@@ -243,6 +244,28 @@ out:
     catalog_free(loaded);
     free(prefix);
     return rc;
+}
+
+void catalog_merge(struct catalog *catalog, struct catalog *other)
+{
+    size_t own = catalog->count;
+
+    catalog->unreadable += other->unreadable;
+    catalog->backups =
+        mem_realloc(catalog->backups, (own + other->count + 1) * sizeof *catalog->backups);
+    for (size_t i = 0; i < other->count; i++) {
+        struct backup *backup = &other->backups[i];
+
+        if (catalog_find(catalog, backup->lineage, backup->id) != NULL) {
+            catalog->unreadable -= backup->manifest == NULL;
+            continue;
+        }
+        catalog->backups[catalog->count++] = *backup;
+        *backup = (struct backup){.lineage = NULL};
+    }
+    if (catalog->count > 0)
+        qsort(catalog->backups, catalog->count, sizeof *catalog->backups, by_lineage_and_time);
+    catalog_free(other);
 }
 
 void catalog_free(struct catalog *catalog)

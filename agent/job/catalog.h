@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What lies at a site: one listing of it, sorted out into backups (with their records) and data
-// that no manifest names. Manifests are kept without their facts and pieces, so that the memory of
-// thousands stays small.
+// What lies at a site (or at two, merged): one listing of it, sorted out into backups (with their
+// records) and data that no manifest names. Manifests are kept without their facts and pieces, so
+// that the memory of thousands stays small.
 #pragma once
 
 #include "manifest.h"
@@ -10,6 +10,7 @@
 #include <stdbool.h>
 
 struct backup {
+    struct site *site; /* where it was found; lent */
     char id[BACKUP_ID_CAP];
     char *lineage;
     struct manifest *manifest; /* facts and pieces left out; NULL when it cannot be read */
@@ -37,6 +38,9 @@ struct catalog {
 };
 
 int catalog_load(struct site *site, struct catalog **catalog, struct err *err);
+/* Moves the backups of other (takes it) into catalog; what is in both stays as catalog has it. The
+ * files stay those of catalog. */
+void catalog_merge(struct catalog *catalog, struct catalog *other);
 /* NULL is allowed. */
 void catalog_free(struct catalog *catalog);
 

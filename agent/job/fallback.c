@@ -4,6 +4,7 @@
 // lock.
 #include "fallback.h"
 
+#include "absent.h"
 #include "bounded.h"
 #include "cancel.h"
 #include "clock.h"
@@ -200,21 +201,20 @@ static void close_fallback(void *arg)
     free(fallback);
 }
 
-int fallback_open(const struct agent_options *options, const struct component_options *component,
-                  struct ev_loop *loop, struct site **site, struct err *err)
+struct site *fallback_open(const struct agent_options *options,
+                           const struct component_options *component, struct ev_loop *loop)
 {
-    struct fallback *fallback;
-    struct bound bound = {.make_room = make_room, .moved = moved, .close = close_fallback};
+    struct fallback *fallback = mem_calloc(1, sizeof *fallback);
+    const struct bound bound = {
+        .make_room = make_room, .moved = moved, .close = close_fallback, .arg = fallback};
     struct store *store = NULL;
+    struct err err = ERR_INIT;
 
-    if (store_open(options->fallback_store, loop, &store, err) < 0)
-        return err_wrap(err, "fallback");
-    fallback = mem_calloc(1, sizeof *fallback);
+    if (store_open(options->fallback_store, loop, &store, &err) < 0)
+        store = absent_store_new(options->fallback_name, &err);
     *fallback = (struct fallback){
         .options = options, .component = component, .loop = loop, .store = store, .lock_fd = -1};
-    bound.arg = fallback;
-    *site = site_new(options, component, NULL, bounded_store_new(store, &bound), loop);
-    return 0;
+    return site_new(options, component, NULL, bounded_store_new(store, &bound), loop);
 }
 
 int fallback_begin(struct site *site, int64_t deadline_mono_us, struct err *err)

@@ -6,10 +6,11 @@
 
 #include "site.h"
 
-/* The configuration must have a fallback. The site is closed as any other; until then it may hold
- * the lock that keeps two jobs from counting on the same room. */
-int fallback_open(const struct agent_options *options, const struct component_options *component,
-                  struct ev_loop *loop, struct site **site, struct err *err);
+/* The configuration must have a fallback. One that cannot be opened says so at its first use: a
+ * backup whose store is there does not need it. The site is closed as any other; until then it may
+ * hold the lock that keeps two jobs from counting on the same room. */
+struct site *fallback_open(const struct agent_options *options,
+                           const struct component_options *component, struct ev_loop *loop);
 
 /* Before a backup is written: takes the lock (waits until the deadline), removes what dead jobs
  * left, and from now on lets older backups go to make room. A write without it takes the lock too,

@@ -2,8 +2,10 @@
 // From arguments to sites, and from outcomes to the exit status.
 #include "job.h"
 
+#include "absent.h"
 #include "cancel.h"
 #include "catalog.h"
+#include "fallback.h"
 #include "log.h"
 #include "mem.h"
 #include "recording.h"
@@ -15,6 +17,11 @@
 
 enum { STATUS_DONE = 0, STATUS_FAILED = 1, STATUS_USAGE = 2, STATUS_IN_PART = 3 };
 
+static bool is_fallback(const struct job *job, const char *store)
+{
+    return job->options->fallback_store != NULL && strcmp(store, job->options->fallback_name) == 0;
+}
+
 /* The component before the '@', and what stands behind it. */
 static int resolve(const struct job *job, char *argument, struct target *target, struct err *err)
 {
@@ -24,16 +31,19 @@ static int resolve(const struct job *job, char *argument, struct target *target,
 
     target->component = agent_options_component(job->options, name);
     target->wish = at == NULL || at[1] == '\0' ? NULL : at + 1;
-    target->site = NULL;
+    target->site = target->fallback = NULL;
     if (target->component == NULL) {
         for (size_t i = 0; i < job->options->component_count; i++)
             text_add(&known, "%s%s", i == 0 ? "" : ", ", job->options->components[i].name);
         err_set(err, ERR_USAGE, "there is no component \"%s\" in %s; it has: %s", name,
                 job->in->config_path, text_str(&known));
     } else if (job->in->store != NULL &&
-               strcmp(job->in->store, target->component->store->name) != 0) {
-        err_set(err, ERR_USAGE, "component %s has no store \"%s\"; it has: %s", name,
-                job->in->store, target->component->store->name);
+               strcmp(job->in->store, target->component->store->name) != 0 &&
+               !is_fallback(job, job->in->store)) {
+        err_set(err, ERR_USAGE, "component %s has no store \"%s\"; it has: %s%s%s", name,
+                job->in->store, target->component->store->name,
+                job->options->fallback_store == NULL ? "" : ", ",
+                job->options->fallback_store == NULL ? "" : job->options->fallback_name);
         target->component = NULL;
     }
     text_fini(&known);
@@ -66,6 +76,43 @@ static void report_failure(const struct job *job, const struct target *target,
     json_decref(line);
 }
 
+/* With a fallback, a store that cannot be opened is one that is away. */
+static int open_own(const struct job *job, struct target *target, struct err *err)
+{
+    struct err why = ERR_INIT;
+
+    if (site_open(job->options, target->component, job->in->from, job->loop, &target->site, &why) ==
+        0)
+        return 0;
+    if (target->fallback == NULL) {
+        *err = why;
+        return -1;
+    }
+    target->site = site_new(job->options, target->component, NULL,
+                            absent_store_new(target->component->store->name, &why), job->loop);
+    return 0;
+}
+
+/* Its own site and, where nothing rules it out, the fallback; --store may make that the only one.
+ */
+static int open_sites(const struct job *job, struct target *target, struct err *err)
+{
+    const char *store = job->in->store;
+    bool named = store != NULL && is_fallback(job, store);
+
+    if (named && job->in->from != NULL)
+        return err_set(
+            err, ERR_USAGE,
+            "the fallback store has this configuration's own backups, none of another's");
+    if (job->options->fallback_store != NULL && job->in->from == NULL && (store == NULL || named))
+        target->fallback = fallback_open(job->options, target->component, job->loop);
+    if (!named)
+        return open_own(job, target, err);
+    target->site = target->fallback;
+    target->fallback = NULL;
+    return 0;
+}
+
 static void run_target(struct job *job, struct target *target, target_fn *each)
 {
     struct err err = ERR_INIT;
@@ -74,15 +121,17 @@ static void run_target(struct job *job, struct target *target, target_fn *each)
     if (rc == 0)
         rc = recording_begin(job, target, &err);
     if (rc == 0)
-        rc = site_open(job->options, target->component, job->in->from, job->loop, &target->site,
-                       &err);
+        rc = open_sites(job, target, &err);
     if (rc == 0)
         rc = each(job, target, &err);
     site_close(target->site);
+    site_close(target->fallback);
     if (rc < 0) {
         report_failure(job, target, &err);
         job->failed++;
         job->misused += err_kind_exit_status(err.kind) == STATUS_USAGE;
+    } else if (rc == JOB_IN_PART) {
+        job->in_part++;
     } else {
         job->done++;
     }
@@ -92,9 +141,9 @@ static void run_target(struct job *job, struct target *target, target_fn *each)
 
 static int status_of(const struct job *job)
 {
-    if (job->failed == 0)
+    if (job->failed == 0 && job->in_part == 0)
         return STATUS_DONE;
-    if (job->done > 0)
+    if (job->done > 0 || job->in_part > 0)
         return STATUS_IN_PART;
     return job->misused == job->failed ? STATUS_USAGE : STATUS_FAILED;
 }
@@ -147,22 +196,57 @@ static char *own_lineage(const struct site *site)
     return NULL;
 }
 
-int job_choose(const struct target *target, struct manifest **manifest, struct err *err)
+int job_catalog(const struct target *target, struct catalog **catalog, bool *away, struct err *err)
+{
+    struct catalog *local = NULL;
+    struct err why = ERR_INIT;
+    int rc = catalog_load(target->site, catalog, err);
+
+    *away = false;
+    if (target->fallback == NULL || (rc < 0 && err->kind == ERR_CANCELLED))
+        return rc;
+    if (catalog_load(target->fallback, &local, &why) < 0) {
+        log_warn("the fallback cannot be looked at", LOG_TEXT("err", why.text));
+        return rc;
+    }
+    if (rc == 0) {
+        catalog_merge(*catalog, local);
+        return 0;
+    }
+    if (local->count == 0) {
+        catalog_free(local);
+        return -1;
+    }
+    log_warn("the store cannot be looked at: only what is on local disk is seen",
+             LOG_TEXT("component", target->component->name),
+             LOG_TEXT("store", target->site->store->name), LOG_TEXT("err", err->text));
+    err_clear(err);
+    *catalog = local;
+    *away = true;
+    return 0;
+}
+
+int job_choose(const struct target *target, struct chosen *chosen, struct err *err)
 {
     struct catalog *catalog = NULL;
     const struct backup *backup = NULL;
     char *own = NULL;
     int rc = -1;
 
-    if (catalog_load(target->site, &catalog, err) < 0)
+    *chosen = (struct chosen){.manifest = NULL};
+    if (job_catalog(target, &catalog, &chosen->away, err) < 0)
         goto out;
     if (target->wish == NULL || !backup_id_valid(target->wish))
         own = own_lineage(target->site);
     if (catalog_select(catalog, target->wish, own, &backup, err) < 0) {
-        err_wrap(err, "%s in store %s", target->site->root, target->site->store->name);
+        err_wrap(err, "%s in store %s%s%s", target->site->root,
+                 chosen->away ? target->fallback->store->name : target->site->store->name,
+                 chosen->away ? ", for its own is away" : "",
+                 target->fallback == NULL || chosen->away ? "" : " and on local disk");
         goto out;
     }
-    rc = site_get_manifest(target->site, backup->lineage, backup->id, manifest, err);
+    chosen->site = backup->site;
+    rc = site_get_manifest(backup->site, backup->lineage, backup->id, &chosen->manifest, err);
 out:
     free(own);
     catalog_free(catalog);

@@ -3,6 +3,7 @@
 // command is a function over targets; job_each runs it for each, logs a failure once, and counts.
 #pragma once
 
+#include "catalog.h"
 #include "err.h"
 #include "invocation.h"
 #include "options.h"
@@ -19,7 +20,7 @@ struct job {
     struct agent_options *options;
     struct ev_loop *loop;
     struct recording *recording; /* of the target that is worked on */
-    size_t done, failed;
+    size_t done, in_part, failed;
     size_t misused; /* of those that failed: by wrong usage or configuration */
 };
 
@@ -27,8 +28,12 @@ struct job {
 struct target {
     const struct component_options *component;
     const char *wish;
-    struct site *site; /* open */
+    struct site *site;     /* open */
+    struct site *fallback; /* the same; NULL without one, and where --store or --from rule it out */
 };
+
+/* What a target_fn may return besides 0 and -1: it was done in part, and has said so itself. */
+#define JOB_IN_PART 1
 
 typedef int target_fn(struct job *job, const struct target *target, struct err *err);
 
@@ -39,10 +44,20 @@ int job_each(struct job *job, target_fn *each);
 /* The same where exactly one target must be named. */
 int job_only(struct job *job, target_fn *each);
 
-/* The backup that the target's wish means, with its facts. The server is asked for its lineage
- * where that decides. */
-int job_choose(const struct target *target, struct manifest **manifest, struct err *err);
+/* The backups of the target in its store and, where they are not there, in the fallback. away: not
+ * NULL and set when only the fallback could be looked at, which was logged. */
+int job_catalog(const struct target *target, struct catalog **catalog, bool *away, struct err *err);
+
+struct chosen {
+    struct manifest *manifest; /* with its facts */
+    struct site *site;         /* where it lies; lent from the target */
+    bool away;                 /* the target's own store could not be looked at */
+};
+
+/* The backup that the target's wish means. The server is asked for its lineage where that decides.
+ */
+int job_choose(const struct target *target, struct chosen *chosen, struct err *err);
 
 /* Prints result (takes it) as one line of JSON when --json was given, with command, component and
- * "result": "done" added; else nothing. */
+ * "result": "done" (unless result has another) added; else nothing. */
 void job_report(const struct job *job, const struct target *target, json_t *result);

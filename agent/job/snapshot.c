@@ -8,12 +8,15 @@
 //   commit  the manifest, last and create-only: from here on it is a backup
 //
 // A source cannot rewind, so what fails in the middle is begun anew; a store has by then repeated
-// what it could (the part that it still held).
+// what it could (the part that it still held). What the store failed is begun anew in the fallback,
+// under a new id: so it does no harm when the store committed the first after all, and only its
+// answer was lost.
 #include "snapshot.h"
 
 #include "cancel.h"
 #include "chain.h"
 #include "clock.h"
+#include "fallback.h"
 #include "log.h"
 #include "mem.h"
 #include "origin.h"
@@ -33,7 +36,8 @@ struct attempt {
     struct manifest *manifest;
     struct manifest_object *object; /* the one that moves */
     bool commit_begun;
-    struct text log; /* lines of this attempt, for the manifest */
+    bool store_failed; /* not the source, nor the deadline, nor a wish to stop */
+    struct text log;   /* lines of this attempt, for the manifest */
 };
 
 #define LOG_MAX_BYTES ((size_t)64 << 10)
@@ -117,8 +121,10 @@ static int move_object(struct attempt *attempt, const struct snapshot_object *de
     attempt->object = add_object(attempt->manifest, described, component->codec);
     if (pump_move(source, chain.stages, chain.count,
                   pieces_sink_new(&writer, component->piece_bytes), attempt->site->loop, &limits,
-                  attempt->watcher, &status, err) < 0)
+                  attempt->watcher, &status, err) < 0) {
+        attempt->store_failed = status.failed == PUMP_SINK;
         return err_wrap(err, "%s", described->name);
+    }
     log_info(
         "object stored", LOG_TEXT("object", described->name),
         LOG_NUMBER("plain_bytes", plain.bytes),
@@ -193,6 +199,7 @@ static int commit(struct attempt *attempt, struct err *err)
     if (rc == 0) {
         attempt->commit_begun = true;
         rc = site_put(attempt->site, key, data, strlen(data), err);
+        attempt->store_failed = rc < 0;
     }
     manifest_free(parsed);
     if (rc < 0)
@@ -242,7 +249,11 @@ static int run_attempt(struct attempt *attempt, struct err *err)
     site->system->snapshot_close(attempt->snapshot);
     attempt->snapshot = NULL;
     origin_describe(site, attempt->manifest);
-    return ask_for_pieces(attempt, err) < 0 ? -1 : commit(attempt, err);
+    if (ask_for_pieces(attempt, err) < 0) {
+        attempt->store_failed = true;
+        return -1;
+    }
+    return commit(attempt, err);
 }
 
 /* A commit that failed may have succeeded in the store, its answer lost and the reading back as
@@ -264,7 +275,8 @@ static bool surely_not_committed(struct attempt *attempt)
 }
 
 static int take_once(struct site *site, const struct pump_watcher *watcher,
-                     int64_t deadline_mono_us, struct manifest **manifest, struct err *err)
+                     int64_t deadline_mono_us, struct snapshot_taken *taken, bool *store_failed,
+                     struct err *err)
 {
     struct attempt attempt = {
         .site = site,
@@ -289,9 +301,11 @@ static int take_once(struct site *site, const struct pump_watcher *watcher,
     if (rc == 0) {
         record_finish(record);
         origin_forget(site);
-        *manifest = attempt.manifest;
+        taken->manifest = attempt.manifest;
+        taken->site = site;
         return 0;
     }
+    *store_failed = attempt.store_failed && err->kind != ERR_CANCELLED;
     cancel_grace(CANCEL_GRACE_MS);
     site->system->snapshot_close(attempt.snapshot);
     if (surely_not_committed(&attempt))
@@ -304,19 +318,64 @@ static int take_once(struct site *site, const struct pump_watcher *watcher,
     return -1;
 }
 
-int snapshot_take(struct site *site, const struct pump_watcher *watcher, struct manifest **manifest,
-                  struct err *err)
+/* Before the database is made to deliver what nobody could take. A store that answers anything,
+ * a refusal even, is there: the attempt itself then tells more. */
+static int ask_store(struct site *site, struct err *err)
+{
+    int64_t store_ms;
+
+    if (site->store->ops->clock(site->store, &store_ms, err) < 0 && err_kind_may_retry(err->kind))
+        return -1;
+    err_clear(err);
+    return 0;
+}
+
+static int fall_back(struct site *site, struct site *fallback, const struct pump_watcher *watcher,
+                     int64_t deadline_mono_us, struct snapshot_taken *taken, struct err *err)
+{
+    bool store_failed = false;
+    int rc;
+
+    taken->away = *err;
+    log_warn("the store failed, the backup goes to local disk",
+             LOG_TEXT("component", site->component->name), LOG_TEXT("store", site->store->name),
+             LOG_TEXT("fallback", fallback->store->name), LOG_TEXT("err", err->text));
+    err_clear(err);
+    rc = fallback_begin(fallback, deadline_mono_us, err);
+    if (rc == 0)
+        rc = take_once(fallback, watcher, deadline_mono_us, taken, &store_failed, err);
+    if (rc < 0) {
+        struct err here = *err;
+
+        err_set(err, here.kind, "store %s: %.400s; then in the fallback, store %s: %s",
+                site->store->name, taken->away.text, fallback->store->name, here.text);
+    }
+    return rc;
+}
+
+int snapshot_take(struct site *site, struct site *fallback, const struct pump_watcher *watcher,
+                  struct snapshot_taken *taken, struct err *err)
 {
     int64_t deadline_mono_us = clock_mono_us() + site->component->deadline_ms * 1000;
+    bool store_failed = false;
 
+    *taken = (struct snapshot_taken){.manifest = NULL};
     for (uint64_t attempt = 1;; attempt++) {
-        if (take_once(site, watcher, deadline_mono_us, manifest, err) == 0)
+        /* It was repeated for as long as the store's own options say: no further attempt. */
+        store_failed = fallback != NULL && ask_store(site, err) < 0;
+        if (store_failed)
+            break;
+        if (take_once(site, watcher, deadline_mono_us, taken, &store_failed, err) == 0)
             return 0;
         if (attempt >= site->component->attempts || !err_kind_may_retry(err->kind) ||
             cancel_requested())
-            return -1;
+            break;
         log_warn("attempt failed, trying again", LOG_TEXT("component", site->component->name),
                  LOG_NUMBER("attempt", attempt), LOG_TEXT("err", err->text));
         err_clear(err);
     }
+    if (fallback == NULL || !store_failed || cancel_requested() ||
+        clock_mono_us() >= deadline_mono_us)
+        return -1;
+    return fall_back(site, fallback, watcher, deadline_mono_us, taken, err);
 }

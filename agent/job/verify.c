@@ -36,31 +36,50 @@ int verify_backup(struct site *site, const struct manifest *manifest, json_t *fi
     return 0;
 }
 
-int verify_record(struct site *site, const struct manifest *manifest, const char *by,
-                  int64_t began_ms, const json_t *findings, struct err *err)
+static int write_record(struct site *site, const struct manifest *manifest, const char *by,
+                        int64_t now_ms, const char *text, struct err *err)
 {
-    int rc = -1;
-    int64_t now_ms = clock_wall_ms();
-    char when[CLOCK_TEXT_CAP], compact[CLOCK_TEXT_CAP];
-    json_t *record = json_pack("{s:s, s:s, s:s, s:I, s:s, s:O?}", "backup", manifest->id, "time",
-                               clock_format(now_ms, when), "by", by, "duration_ms",
-                               (json_int_t)(now_ms - began_ms), "agent_version", LIFEBOAT_VERSION,
-                               "findings", findings);
-    char *text = record == NULL ? NULL : json_dumps(record, JSON_INDENT(2));
+    char compact[CLOCK_TEXT_CAP];
     char *suffix = text_format("-%s-%s", clock_format_compact(now_ms, compact), by);
     char *key = site_record_key(site, "verified", manifest->lineage, manifest->id, suffix);
+    int rc = site_put(site, key, text, strlen(text), err);
 
-    if (text == NULL)
-        err_set(err, ERR_INTERNAL, "the record of %s cannot be written as JSON", manifest->id);
-    else
-        rc = site_put(site, key, text, strlen(text), err);
     /* Two successes of one kind within a second are one. */
     if (rc < 0 && err->kind == ERR_EXISTS) {
         err_clear(err);
         rc = 0;
     }
+    if (rc < 0 && err->kind == ERR_NO_SPACE) {
+        log_warn("the success is not recorded", LOG_TEXT("backup", manifest->id),
+                 LOG_TEXT("err", err->text));
+        err_clear(err);
+        rc = 0;
+    }
     free(suffix);
     free(key);
+    return rc;
+}
+
+int verify_record(struct site *site, const struct manifest *manifest, const char *by,
+                  int64_t began_ms, const json_t *findings, struct err *err)
+{
+    int rc = -1;
+    int64_t now_ms = clock_wall_ms();
+    char when[CLOCK_TEXT_CAP];
+    json_t *record;
+    char *text;
+
+    if (site->foreign)
+        return 0;
+    record = json_pack("{s:s, s:s, s:s, s:I, s:s, s:O?}", "backup", manifest->id, "time",
+                       clock_format(now_ms, when), "by", by, "duration_ms",
+                       (json_int_t)(now_ms - began_ms), "agent_version", LIFEBOAT_VERSION,
+                       "findings", findings);
+    text = record == NULL ? NULL : json_dumps(record, JSON_INDENT(2));
+    if (text == NULL)
+        err_set(err, ERR_INTERNAL, "the record of %s cannot be written as JSON", manifest->id);
+    else
+        rc = write_record(site, manifest, by, now_ms, text, err);
     free(text);
     json_decref(record);
     return rc;

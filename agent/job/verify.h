@@ -12,7 +12,8 @@
 int verify_backup(struct site *site, const struct manifest *manifest, json_t *findings,
                   struct err *err);
 
-/* Writes the record of a success: by is "verify" or "drill". */
+/* Writes the record of a success: by is "verify" or "drill". At a foreign site, and where local
+ * disk has no room for it, there is none. */
 int verify_record(struct site *site, const struct manifest *manifest, const char *by,
                   int64_t began_ms, const json_t *findings, struct err *err);
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// backup: one snapshot of each component, then the pruning that follows every committed backup.
-#include "catalog.h"
+// backup: one snapshot of each component, then the pruning that follows every committed backup. One
+// that is on local disk only is done in part.
+#include "after.h"
 #include "commands.h"
 #include "job.h"
 #include "log.h"
 #include "progress.h"
-#include "prune.h"
 #include "recording.h"
 #include "snapshot.h"
 #include "text.h"
@@ -47,63 +47,59 @@ static void tell(const struct job *job, const struct target *target,
                          (json_int_t)manifest->store_ms));
 }
 
-static void on_judged(void *arg, const struct backup *backup,
-                      const struct retention_backup *judgement)
+/* The database was not at fault and the data is safe, but not where it belongs. */
+static void tell_fallback(const struct job *job, const struct target *target,
+                          const struct snapshot_taken *taken)
 {
-    (void)arg;
-    if (!judgement->keep)
-        log_info("backup removed", LOG_TEXT("backup", backup->id),
-                 LOG_TEXT("reason", judgement->reason));
-}
+    const struct manifest *manifest = taken->manifest;
+    const char *hint = err_kind_hint(taken->away.kind);
+    uint64_t stored = manifest_stored_bytes(manifest);
+    char *why = text_format("%s", taken->away.text);
+    char stored_text[24];
 
-static void on_held(void *arg, const char *lineage, const struct retention_hold *hold)
-{
-    const struct target *target = arg;
-
-    log_warn("retention held: this backup is less than half as large as usual; nothing is removed "
-             "until lifeboat-agent adopt, or until its size comes back",
-             LOG_TEXT("component", target->component->name), LOG_TEXT("lineage", lineage),
-             LOG_TEXT("backup", hold->id), LOG_NUMBER("plain_bytes", hold->bytes),
-             LOG_NUMBER("usual_bytes", hold->usual_bytes));
-}
-
-static void on_orphan(void *arg, const char *key, uint64_t bytes)
-{
-    (void)arg;
-    log_info("orphan removed", LOG_TEXT("key", key), LOG_NUMBER("bytes", bytes));
-}
-
-/* The backup stands whatever becomes of this. */
-static void prune_after(struct target *target)
-{
-    const struct prune_watcher watcher = {
-        .judged = on_judged, .held = on_held, .orphan = on_orphan, .arg = target};
-    struct prune_result result;
-    struct err err = ERR_INIT;
-
-    if (prune_run(target->site, NULL, false, &watcher, &result, &err) < 0)
-        log_warn("pruning after the backup failed", LOG_TEXT("component", target->component->name),
-                 LOG_TEXT("err", err.text), LOG_TEXT("hint", err_kind_hint(err.kind)));
+    log_mask(why);
+    log_warn("backup on local disk only: lifeboat-agent upload sends it once the store is back",
+             LOG_TEXT("component", manifest->component), LOG_TEXT("backup", manifest->id),
+             LOG_NUMBER("stored_bytes", stored), LOG_TEXT("store", target->site->store->name),
+             LOG_TEXT("err", why), LOG_TEXT("hint", hint));
+    if (!job->in->json)
+        printf("%s@%s on local disk only, %s stored in %s (store %s: %s)\n", manifest->component,
+               manifest->id, text_show_bytes(stored, stored_text, sizeof stored_text),
+               taken->site->store->name, target->site->store->name, why);
+    job_report(job, target,
+               json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:{s:s, s:s, s:s, s:s}}", "result",
+                         "in_part", "backup", manifest->id, "lineage", manifest->lineage, "store",
+                         taken->site->store->name, "plain_bytes",
+                         (json_int_t)manifest_plain_bytes(manifest), "stored_bytes",
+                         (json_int_t)stored, "duration_ms",
+                         (json_int_t)(manifest->ended_ms - manifest->started_ms), "error", "store",
+                         target->site->store->name, "kind", err_kind_name(taken->away.kind), "text",
+                         why, "hint", hint));
+    free(why);
 }
 
 static int backup(struct job *job, const struct target *target, struct err *err)
 {
-    struct target copy = *target;
-    struct manifest *manifest = NULL;
+    struct snapshot_taken taken;
     char *what = text_format("backup %s", target->component->name);
     struct progress progress;
     int rc;
 
     progress_init(&progress, what, true, 0);
-    rc = snapshot_take(target->site, &progress.watcher, &manifest, err);
+    rc = snapshot_take(target->site, target->fallback, &progress.watcher, &taken, err);
     progress_fini(&progress);
     free(what);
     if (rc < 0)
         return -1;
-    tell(job, target, manifest);
-    manifest_free(manifest);
-    prune_after(&copy);
-    return 0;
+    if (taken.site == target->site) {
+        tell(job, target, taken.manifest);
+        after_commit(target);
+    } else {
+        tell_fallback(job, target, &taken);
+        rc = JOB_IN_PART;
+    }
+    manifest_free(taken.manifest);
+    return rc;
 }
 
 int cmd_backup(struct job *job)

@@ -14,20 +14,21 @@
 static int drill(struct job *job, const struct target *target, struct err *err)
 {
     const struct restore_wish wish = {.scratch = true, .globals = job->in->globals};
-    struct manifest *manifest = NULL;
+    struct chosen chosen;
     json_t *findings = json_object();
     int64_t began_ms = clock_wall_ms();
     int64_t took_ms;
     char took[24];
-    int rc = job_choose(target, &manifest, err);
+    int rc = job_choose(target, &chosen, err);
+    struct manifest *manifest = chosen.manifest;
 
     if (rc == 0) {
         recording_describe(job, manifest);
-        rc = restore_run(target->site, manifest, &wish, findings, err);
+        rc = restore_run(chosen.site, manifest, &wish, findings, err);
     }
     took_ms = clock_wall_ms() - began_ms;
-    if (rc == 0 && !target->site->foreign)
-        rc = verify_record(target->site, manifest, "drill", began_ms, findings, err);
+    if (rc == 0)
+        rc = verify_record(chosen.site, manifest, "drill", began_ms, findings, err);
     if (rc == 0) {
         log_info("drill succeeded", LOG_TEXT("component", target->component->name),
                  LOG_TEXT("backup", manifest->id), LOG_NUMBER("duration_ms", took_ms));

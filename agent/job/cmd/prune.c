@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// prune: what retention lets go, and orphans; with --dry-run only said.
+// prune: what retention lets go, and orphans (those of the fallback too); with --dry-run only said.
 #include "prune.h"
 
 #include "commands.h"
@@ -65,7 +65,7 @@ static int prune(struct job *job, const struct target *target, struct err *err)
     struct prune_result result;
     char freed[24];
 
-    if (prune_run(target->site, NULL, job->in->dry_run, &watcher, &result, err) < 0)
+    if (prune_run(target->site, target->fallback, job->in->dry_run, &watcher, &result, err) < 0)
         return -1;
     recording_report(job)->retention_held = result.held;
     if (!job->in->json)

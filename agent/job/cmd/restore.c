@@ -22,18 +22,21 @@
 struct question {
     const struct job *job;
     const struct target *target;
-    const struct manifest *manifest;
+    const struct chosen *chosen;
 };
 
 /* "recovery point 02:45:00Z, you lose 13 min 22 s; the last drill took 19 min" */
 static char *what_is_lost(const struct question *question)
 {
-    const struct manifest *manifest = question->manifest;
+    const struct chosen *chosen = question->chosen;
+    const struct manifest *manifest = chosen->manifest;
     int64_t age_ms = clock_wall_ms() - manifest->recovery_point_ms;
-    int64_t drill_ms = verify_last_drill_ms(question->target->site, manifest->lineage);
+    int64_t drill_ms = verify_last_drill_ms(chosen->site, manifest->lineage);
     struct text text = TEXT_INIT;
     char when[CLOCK_TEXT_CAP], shown[24];
 
+    if (drill_ms < 0 && !chosen->away && chosen->site != question->target->site)
+        drill_ms = verify_last_drill_ms(question->target->site, manifest->lineage);
     text_show_duration(age_ms < 0 ? 0 : age_ms, shown, sizeof shown);
     text_add(&text, "recovery point %s, ", clock_format(manifest->recovery_point_ms, when));
     if (question->job->in->to == NULL)
@@ -70,8 +73,8 @@ static int ask(void *arg, const char *stake, struct err *err)
     char answer[16] = "";
     int rc = 0;
 
-    fprintf(stderr, "%s@%s %s; %s\n", question->target->component->name, question->manifest->id,
-            stake, lost);
+    fprintf(stderr, "%s@%s %s; %s\n", question->target->component->name,
+            question->chosen->manifest->id, stake, lost);
     free(lost);
     if (question->job->in->yes)
         return 0;
@@ -134,13 +137,14 @@ static void tell(const struct job *job, const struct target *target,
 
 static int restore(struct job *job, const struct target *target, struct err *err)
 {
-    struct manifest *manifest = NULL;
+    struct chosen chosen;
     json_t *findings = json_object();
     int64_t began_ms = clock_wall_ms();
-    int rc = job_choose(target, &manifest, err);
+    int rc = job_choose(target, &chosen, err);
+    struct manifest *manifest = chosen.manifest;
 
     if (rc == 0) {
-        struct question question = {.job = job, .target = target, .manifest = manifest};
+        struct question question = {.job = job, .target = target, .chosen = &chosen};
         const struct restore_wish wish = {
             .to = job->in->to,
             .globals = job->in->globals,
@@ -151,7 +155,7 @@ static int restore(struct job *job, const struct target *target, struct err *err
         };
 
         recording_describe(job, manifest);
-        rc = restore_run(target->site, manifest, &wish, findings, err);
+        rc = restore_run(chosen.site, manifest, &wish, findings, err);
     }
     if (rc == 0) {
         if (job->in->to == NULL)

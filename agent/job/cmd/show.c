@@ -40,7 +40,7 @@ static void print_log(const json_t *log)
     }
 }
 
-static void print_manifest(const struct manifest *manifest)
+static void print_manifest(const struct manifest *manifest, const char *store)
 {
     char when[CLOCK_TEXT_CAP], took[24], shares[64];
     char *facts = json_dumps(manifest->facts, JSON_INDENT(2));
@@ -49,6 +49,7 @@ static void print_manifest(const struct manifest *manifest)
     printf("component       %s (%s %s) in %s/%s\n", manifest->component, manifest->system,
            manifest->system_version, manifest->cluster, manifest->namespace_);
     printf("lineage         %s\n", manifest->lineage);
+    printf("store           %s\n", store);
     printf("recovery point  %s\n", clock_format(manifest->recovery_point_ms, when));
     printf("committed       %s\n", clock_format(manifest->ended_ms, when));
     printf("took            %s (%s)\n",
@@ -69,19 +70,19 @@ static void print_manifest(const struct manifest *manifest)
 
 static int show(struct job *job, const struct target *target, struct err *err)
 {
-    struct manifest *manifest = NULL;
+    struct chosen chosen;
     char *text;
 
-    if (job_choose(target, &manifest, err) < 0)
+    if (job_choose(target, &chosen, err) < 0)
         return -1;
     if (job->in->json) {
-        text = manifest_format(manifest);
+        text = manifest_format(chosen.manifest);
         job_report(job, target, json_pack("{s:o}", "manifest", json_loads(text, 0, NULL)));
         free(text);
     } else {
-        print_manifest(manifest);
+        print_manifest(chosen.manifest, chosen.site->store->name);
     }
-    manifest_free(manifest);
+    manifest_free(chosen.manifest);
     return 0;
 }
 

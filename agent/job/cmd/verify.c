@@ -3,7 +3,6 @@
 #include "verify.h"
 
 #include "cancel.h"
-#include "catalog.h"
 #include "clock.h"
 #include "commands.h"
 #include "job.h"
@@ -14,16 +13,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static int verify_one(struct job *job, const struct target *target, const struct manifest *manifest,
-                      struct err *err)
+static int verify_one(struct job *job, const struct target *target, struct site *site,
+                      const struct manifest *manifest, struct err *err)
 {
     int64_t began_ms = clock_wall_ms();
     json_t *findings = json_object();
     char took[24];
-    int rc = verify_backup(target->site, manifest, findings, err);
+    int rc = verify_backup(site, manifest, findings, err);
 
-    if (rc == 0 && !target->site->foreign)
-        rc = verify_record(target->site, manifest, "verify", began_ms, findings, err);
+    if (rc == 0)
+        rc = verify_record(site, manifest, "verify", began_ms, findings, err);
     if (rc == 0) {
         log_info("backup verified", LOG_TEXT("component", target->component->name),
                  LOG_TEXT("backup", manifest->id),
@@ -47,8 +46,9 @@ static int verify_all(struct job *job, const struct target *target, struct err *
 {
     struct catalog *catalog = NULL;
     size_t bad = 0;
+    bool away;
 
-    if (catalog_load(target->site, &catalog, err) < 0)
+    if (job_catalog(target, &catalog, &away, err) < 0)
         return -1;
     bad = catalog->unreadable;
     for (size_t i = 0; i < catalog->count && !cancel_requested(); i++) {
@@ -58,8 +58,8 @@ static int verify_all(struct job *job, const struct target *target, struct err *
 
         if (backup->manifest == NULL)
             continue;
-        if (site_get_manifest(target->site, backup->lineage, backup->id, &manifest, &one) < 0 ||
-            verify_one(job, target, manifest, &one) < 0) {
+        if (site_get_manifest(backup->site, backup->lineage, backup->id, &manifest, &one) < 0 ||
+            verify_one(job, target, backup->site, manifest, &one) < 0) {
             log_warn("backup is not good", LOG_TEXT("backup", backup->id),
                      LOG_TEXT("err", one.text));
             bad++;
@@ -69,21 +69,23 @@ static int verify_all(struct job *job, const struct target *target, struct err *
     if (cancel_check(err) == 0 && bad > 0)
         err_set(err, ERR_CORRUPT, "%zu of %zu backups cannot be restored", bad, catalog->count);
     catalog_free(catalog);
-    return err->kind == ERR_NONE ? 0 : -1;
+    if (err->kind != ERR_NONE)
+        return -1;
+    return away ? JOB_IN_PART : 0;
 }
 
 static int verify(struct job *job, const struct target *target, struct err *err)
 {
-    struct manifest *manifest = NULL;
+    struct chosen chosen;
     int rc;
 
     if (job->in->all)
         return verify_all(job, target, err);
-    if (job_choose(target, &manifest, err) < 0)
+    if (job_choose(target, &chosen, err) < 0)
         return -1;
-    recording_describe(job, manifest);
-    rc = verify_one(job, target, manifest, err);
-    manifest_free(manifest);
+    recording_describe(job, chosen.manifest);
+    rc = verify_one(job, target, chosen.site, chosen.manifest, err);
+    manifest_free(chosen.manifest);
     return rc;
 }
 
