@@ -59,9 +59,9 @@ const struct command commands[] = {
      .help = "yes, it is meant to be this small: retention goes on",
      .run = cmd_adopt},
     {.name = "upload",
-     .arguments = "",
-     .help = "send what fell back to local disk (not yet)",
-     .run = cmd_not_yet},
+     .arguments = "[COMPONENT...]",
+     .help = "send what fell back to local disk",
+     .run = cmd_upload},
     {.name = NULL},
 };
 

@@ -45,4 +45,5 @@ int cmd_restore(struct job *job);
 int cmd_drill(struct job *job);
 int cmd_prune(struct job *job);
 int cmd_adopt(struct job *job);
+int cmd_upload(struct job *job);
 int cmd_not_yet(struct job *job);

@@ -117,18 +117,17 @@ int site_get(struct site *site, const char *key, size_t max_bytes, char **data, 
     return 0;
 }
 
-int site_get_manifest(struct site *site, const char *lineage, const char *id,
-                      struct manifest **manifest, struct err *err)
+int site_get_manifest_text(struct site *site, const char *lineage, const char *id, char **data,
+                           size_t *len, struct manifest **manifest, struct err *err)
 {
     int rc = -1;
     struct manifest *parsed = NULL;
     char *key = site_manifest_key(site, lineage, id);
-    char *data = NULL;
-    size_t len = 0;
+    char *text = NULL;
 
-    if (site_get(site, key, MANIFEST_MAX_BYTES, &data, &len, err) < 0)
+    if (site_get(site, key, MANIFEST_MAX_BYTES, &text, len, err) < 0)
         goto out;
-    if (manifest_parse(data, len, &parsed, err) < 0) {
+    if (manifest_parse(text, *len, &parsed, err) < 0) {
         err_wrap(err, "%s", key);
         goto out;
     }
@@ -139,12 +138,25 @@ int site_get_manifest(struct site *site, const char *lineage, const char *id,
         goto out;
     }
     *manifest = parsed;
+    *data = text;
     parsed = NULL;
+    text = NULL;
     rc = 0;
 out:
     manifest_free(parsed);
-    free(data);
+    free(text);
     free(key);
+    return rc;
+}
+
+int site_get_manifest(struct site *site, const char *lineage, const char *id,
+                      struct manifest **manifest, struct err *err)
+{
+    char *data = NULL;
+    size_t len = 0;
+    int rc = site_get_manifest_text(site, lineage, id, &data, &len, manifest, err);
+
+    free(data);
     return rc;
 }
 

@@ -43,7 +43,10 @@ int site_put(struct site *site, const char *key, const void *data, size_t len, s
 /* Reads one whole; more than max_bytes is ERR_CORRUPT. free() *data. */
 int site_get(struct site *site, const char *key, size_t max_bytes, char **data, size_t *len,
              struct err *err);
-/* Reads the manifest of a backup, facts and all. */
+/* Reads the manifest of a backup, as it is stored and as it is understood, facts and all. */
+int site_get_manifest_text(struct site *site, const char *lineage, const char *id, char **data,
+                           size_t *len, struct manifest **manifest, struct err *err);
+/* The second of the two alone. */
 int site_get_manifest(struct site *site, const char *lineage, const char *id,
                       struct manifest **manifest, struct err *err);
 

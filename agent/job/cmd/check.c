@@ -3,6 +3,7 @@
 // a failed component.
 #include "clock.h"
 #include "commands.h"
+#include "fallback.h"
 #include "job.h"
 #include "log.h"
 #include "text.h"
@@ -103,6 +104,41 @@ static void check_clock(struct checking *checking)
     free(detail);
 }
 
+/* What of it the file system could not give is found before it is needed. */
+static void check_fallback(struct checking *checking)
+{
+    struct site *site = checking->target->fallback;
+    uint64_t max_bytes = checking->job->options->fallback_max_bytes;
+    struct fallback_usage usage;
+    struct catalog *catalog = NULL;
+    struct err err = ERR_INIT;
+    uint64_t waiting_bytes = 0;
+    char waiting[24], used[24], most[24], room[24];
+    int64_t clock_ms;
+    char *detail;
+
+    /* Asking for the time makes a file there. */
+    if (site->store->ops->clock(site->store, &clock_ms, &err) < 0 ||
+        fallback_usage(site, &usage, &err) < 0 || catalog_load(site, &catalog, &err) < 0) {
+        line_err(checking, "fallback", &err);
+        return;
+    }
+    for (size_t i = 0; i < catalog->count; i++)
+        waiting_bytes += catalog->backups[i].stored_bytes;
+    detail = text_format("%zu backups (%s) wait for upload; %s of %s used, the volume has %s more",
+                         catalog->count, text_show_bytes(waiting_bytes, waiting, sizeof waiting),
+                         text_show_bytes(usage.used_bytes, used, sizeof used),
+                         text_show_bytes(max_bytes, most, sizeof most),
+                         text_show_bytes(usage.free_bytes, room, sizeof room));
+    line(checking,
+         usage.used_bytes < max_bytes && usage.free_bytes < max_bytes - usage.used_bytes
+             ? CHECK_WARN
+             : CHECK_OK,
+         "fallback", detail);
+    catalog_free(catalog);
+    free(detail);
+}
+
 static int check(struct job *job, const struct target *target, struct err *err)
 {
     struct checking checking = {.job = job, .target = target};
@@ -110,6 +146,8 @@ static int check(struct job *job, const struct target *target, struct err *err)
     line(&checking, CHECK_OK, "configuration", job->in->config_path);
     check_store(&checking);
     check_clock(&checking);
+    if (target->fallback != NULL)
+        check_fallback(&checking);
     if (target->site->system->check(job->options, target->component, job->in->grants, line,
                                     &checking, err) < 0)
         return -1;

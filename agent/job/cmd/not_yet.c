@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// run and upload: named in the design, and not there yet.
+// run: named in the design, and not there yet.
 #include "commands.h"
 #include "job.h"
 #include "log.h"
