@@ -14,7 +14,7 @@
 struct telling {
     const struct job *job;
     const struct target *target;
-    enum err_kind kind; /* of the last failure */
+    struct err last; /* failure */
 };
 
 static void on_sent(void *arg, const struct manifest *manifest, int64_t duration_ms)
@@ -42,7 +42,7 @@ static void on_failed(void *arg, const char *id, const struct err *err)
     struct telling *telling = arg;
     char *why = text_format("%s", err->text);
 
-    telling->kind = err->kind;
+    telling->last = *err;
     log_mask(why);
     log_warn("backup not sent, it stays on local disk",
              LOG_TEXT("component", telling->target->component->name), LOG_TEXT("backup", id),
@@ -58,7 +58,7 @@ static void on_failed(void *arg, const char *id, const struct err *err)
 
 static int upload(struct job *job, const struct target *target, struct err *err)
 {
-    struct telling telling = {.job = job, .target = target};
+    struct telling telling = {.job = job, .target = target, .last = ERR_INIT};
     const struct upload_watcher watcher = {.sent = on_sent, .failed = on_failed, .arg = &telling};
     struct upload_result result;
     int rc;
@@ -75,8 +75,9 @@ static int upload(struct job *job, const struct target *target, struct err *err)
         printf("%s: another job works on %zu of the backups on local disk\n",
                target->component->name, result.busy);
     if (rc == 0 && result.failed > 0)
-        rc = err_set(err, telling.kind, "%zu of %zu backups on local disk could not be sent",
-                     result.failed, result.failed + result.sent);
+        rc = err_set(err, telling.last.kind,
+                     "%zu of %zu backups on local disk could not be sent, the last for this: %s",
+                     result.failed, result.failed + result.sent, telling.last.text);
     job->in_part += rc < 0 && result.sent > 0;
     return rc;
 }
