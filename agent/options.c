@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The configuration file of the agent as a whole: where the identity comes from when the file does
-// not say, the list of stores, the list of components (component_options.c), that their names
-// are unique, and the fallback. Stores are read first, because components and the fallback name
+// not say, the list of stores, the list of components (component_options.c), the fallback
+// (fallback_options.c), and that names are unique. Stores are read first, because the others name
 // them.
 #include "options.h"
 
 #include "address.h"
 #include "component_options.h"
+#include "fallback_options.h"
 #include "log.h"
 #include "mem.h"
 #include "text.h"
@@ -126,24 +127,6 @@ static const struct option http_rows[] = {
      .check = address_check,
      .help = "Where the daemon answers `/healthz` and `/metrics`: `0.0.0.0:9464`. Without it "
              "nothing listens."},
-    OPTION_END,
-};
-
-static const struct option fallback_rows[] = {
-    {.key = "store",
-     .type = OPT_TEXT,
-     .flags = OPT_REQUIRED,
-     .offset = offsetof(struct agent_options, fallback_name),
-     .help = "The store of type `local` that takes a backup while the component's own store is "
-             "away; no component may name it, and no other agent may use its folder."},
-    {.key = "max_bytes",
-     .type = OPT_SIZE,
-     .flags = OPT_REQUIRED,
-     .offset = offsetof(struct agent_options, fallback_max_bytes),
-     .min = UINT64_C(1) << 20,
-     .max = UINT64_C(1) << 50,
-     .help = "What the files there may be together, at every moment. Room for two compressed "
-             "backups of each component keeps a newest one while the next is made."},
     OPTION_END,
 };
 
@@ -302,73 +285,6 @@ static int read_optional(const struct option_node *root, const char *key, const 
     return node == NULL ? 0 : option_read(node, rows, NULL, base, err);
 }
 
-/* Whether one path is the other, or lies in it. */
-static bool paths_meet(const char *a, const char *b)
-{
-    size_t a_len = strlen(a);
-    size_t b_len = strlen(b);
-    size_t len;
-
-    while (a_len > 0 && a[a_len - 1] == '/')
-        a_len--;
-    while (b_len > 0 && b[b_len - 1] == '/')
-        b_len--;
-    len = a_len < b_len ? a_len : b_len;
-    return strncmp(a, b, len) == 0 && (a_len == len || a[len] == '/') &&
-           (b_len == len || b[len] == '/');
-}
-
-/* What the fallback removes to make room must be its own alone. */
-static int check_fallback(const struct option_node *node, const struct agent_options *options,
-                          const struct store_options *store, struct err *err)
-{
-    if (store->type != STORE_LOCAL)
-        return option_node_fail(node, "store", err, ERR_CONFIG,
-                                "%s is of type %s; name a store of type local", store->name,
-                                store_type_names[store->type]);
-    for (size_t i = 0; i < options->component_count; i++) {
-        const struct component_options *component = &options->components[i];
-
-        if (component->store == store)
-            return option_node_fail(node, "store", err, ERR_CONFIG,
-                                    "%s is the store of component %s already; name one that no "
-                                    "component uses",
-                                    store->name, component->name);
-        if (component->store->type == STORE_LOCAL &&
-            paths_meet(component->store->local.path, store->local.path))
-            return option_node_fail(node, "store", err, ERR_CONFIG,
-                                    "the folders of %s and of %s, the store of component %s, lie "
-                                    "in each other; give it one of its own",
-                                    store->name, component->store->name, component->name);
-    }
-    return 0;
-}
-
-static int read_fallback(const struct option_node *root, struct agent_options *options,
-                         struct err *err)
-{
-    const struct option_node *node = option_node_child(root, "fallback");
-    const struct store_options *store = NULL;
-    char quote[OPTION_QUOTE_CAP];
-
-    if (node == NULL)
-        return 0;
-    if (option_read(node, fallback_rows, NULL, options, err) < 0)
-        return -1;
-    for (size_t i = 0; i < options->store_count; i++)
-        if (strcmp(options->stores[i].name, options->fallback_name) == 0)
-            store = &options->stores[i];
-    if (store == NULL)
-        return option_node_fail(node, "store", err, ERR_CONFIG,
-                                "no store is called %s; add one of type local to stores, or "
-                                "correct the name",
-                                option_quote(options->fallback_name, quote));
-    if (check_fallback(node, options, store, err) < 0)
-        return -1;
-    options->fallback_store = store;
-    return 0;
-}
-
 static int read_root(const struct option_node *root, struct agent_options *options, struct err *err)
 {
     struct log_options log = {.format = 0};
@@ -385,7 +301,7 @@ static int read_root(const struct option_node *root, struct agent_options *optio
     options->log_level = log.level;
     if (read_stores(root, options, err) < 0 || read_components(root, options, err) < 0)
         return -1;
-    return read_fallback(root, options, err);
+    return fallback_options_read(root, options, err);
 }
 
 /* Takes file. */
@@ -435,7 +351,7 @@ void agent_options_free(struct agent_options *options)
     option_free(state_rows, options);
     option_free(collector_rows, &options->collector);
     option_free(http_rows, options);
-    option_free(fallback_rows, options);
+    option_free(fallback_option_rows, options);
     free(options->components);
     free(options->stores);
     free(options);
@@ -475,7 +391,8 @@ void agent_options_describe(struct text *markdown)
         "command "
         "with status 2 and names file, line and key.\n\n"
         "## The file\n\n"
-        "`identity`, `state`, `log` and `fallback` are optional sections; `stores` and "
+        "`identity`, `state`, `log`, `collector`, `http` and `fallback` are optional sections; "
+        "`stores` and "
         "`components` are lists "
         "with at least one item each.\n\n");
     option_describe(root_rows, markdown);
@@ -484,7 +401,7 @@ void agent_options_describe(struct text *markdown)
     describe_section("log", log_rows, markdown);
     describe_section("collector", collector_rows, markdown);
     describe_section("http", http_rows, markdown);
-    describe_section("fallback", fallback_rows, markdown);
+    describe_section("fallback", fallback_option_rows, markdown);
     describe_section("stores[]", store_option_rows, markdown);
     for (int type = 0; store_type_names[type] != NULL; type++) {
         text_add(markdown, "\n### stores[] of type %s\n\n", store_type_names[type]);

@@ -196,6 +196,23 @@ def test_the_database_dies_while_the_store_is_away(make):
     boat.prune_cleans()
 
 
+def test_killed_in_the_middle_of_a_fallback(make):
+    """What it left would be in the way of the next, and goes first."""
+    boat = make("large", max_bytes="20MiB")
+    boat.away()
+    with boat.start("backup") as running:
+        wait_until(boat.disk.uploads, 30, "a part", step_s=0.001)
+        running.kill_ours()
+        running.wait(10)
+    assert not boat.waiting() and boat.disk.uploads() and boat.records()
+    backup = boat.falls_back()
+    assert boat.waiting() == [backup] and not boat.disk.uploads()
+    assert {pathlib.PurePath(key).parent.name for key in boat.disk.keys() if "/data/" in key} == {backup}
+    boat.back()
+    boat.run("upload")
+    boat.prune_cleans()
+
+
 def test_a_store_that_cannot_be_opened(pg, tmp_path):
     (tmp_path / "file").write_text("no folder")
     boat = Boat(tmp_path, pg, "small", store_path=tmp_path / "file" / "store")
