@@ -8,6 +8,7 @@
 #include "fallback.h"
 #include "log.h"
 #include "mem.h"
+#include "record.h"
 #include "recording.h"
 #include "text.h"
 
@@ -226,6 +227,21 @@ int job_catalog(const struct target *target, struct catalog **catalog, bool *awa
     return 0;
 }
 
+/* Neither an eviction nor an upload takes away what somebody reads, a restore least of all. When
+ * another job has it, that one is trusted to be done later than we, or to leave it. */
+static struct record *hold(const struct site *site, const char *id)
+{
+    const struct agent_options *options = site->options;
+    struct record *record = NULL;
+    struct err err = ERR_INIT;
+
+    if (options->fallback_store != NULL &&
+        strcmp(site->store->name, options->fallback_store->name) == 0 &&
+        record_open(options->state_path, site->component->name, id, "read", &record, &err) < 0)
+        log_debug("not held", LOG_TEXT("backup", id), LOG_TEXT("err", err.text));
+    return record;
+}
+
 int job_choose(const struct target *target, struct chosen *chosen, struct err *err)
 {
     struct catalog *catalog = NULL;
@@ -246,11 +262,18 @@ int job_choose(const struct target *target, struct chosen *chosen, struct err *e
         goto out;
     }
     chosen->site = backup->site;
+    chosen->reading = hold(backup->site, backup->id);
     rc = site_get_manifest(backup->site, backup->lineage, backup->id, &chosen->manifest, err);
 out:
     free(own);
     catalog_free(catalog);
     return rc;
+}
+
+void chosen_fini(struct chosen *chosen)
+{
+    manifest_free(chosen->manifest);
+    record_finish(chosen->reading);
 }
 
 void job_report(const struct job *job, const struct target *target, json_t *result)

@@ -52,11 +52,14 @@ struct chosen {
     struct manifest *manifest; /* with its facts */
     struct site *site;         /* where it lies; lent from the target */
     bool away;                 /* the target's own store could not be looked at */
+    struct record *reading; /* keeps one on local disk from going while it is read; may be NULL */
 };
 
 /* The backup that the target's wish means. The server is asked for its lineage where that decides.
  */
 int job_choose(const struct target *target, struct chosen *chosen, struct err *err);
+/* After a failure too. */
+void chosen_fini(struct chosen *chosen);
 
 /* Prints result (takes it) as one line of JSON when --json was given, with command, component and
  * "result": "done" (unless result has another) added; else nothing. */

@@ -43,7 +43,7 @@ static int drill(struct job *job, const struct target *target, struct err *err)
         err_wrap(err, "backup %s", manifest->id);
     }
     json_decref(findings);
-    manifest_free(manifest);
+    chosen_fini(&chosen);
     return rc;
 }
 

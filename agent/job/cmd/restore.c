@@ -163,7 +163,7 @@ static int restore(struct job *job, const struct target *target, struct err *err
         tell(job, target, manifest, clock_wall_ms() - began_ms, findings);
     }
     json_decref(findings);
-    manifest_free(manifest);
+    chosen_fini(&chosen);
     return rc;
 }
 

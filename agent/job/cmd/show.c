@@ -72,18 +72,17 @@ static int show(struct job *job, const struct target *target, struct err *err)
 {
     struct chosen chosen;
     char *text;
+    int rc = job_choose(target, &chosen, err);
 
-    if (job_choose(target, &chosen, err) < 0)
-        return -1;
-    if (job->in->json) {
+    if (rc == 0 && job->in->json) {
         text = manifest_format(chosen.manifest);
         job_report(job, target, json_pack("{s:o}", "manifest", json_loads(text, 0, NULL)));
         free(text);
-    } else {
+    } else if (rc == 0) {
         print_manifest(chosen.manifest, chosen.site->store->name);
     }
-    manifest_free(chosen.manifest);
-    return 0;
+    chosen_fini(&chosen);
+    return rc;
 }
 
 int cmd_show(struct job *job)

@@ -81,11 +81,12 @@ static int verify(struct job *job, const struct target *target, struct err *err)
 
     if (job->in->all)
         return verify_all(job, target, err);
-    if (job_choose(target, &chosen, err) < 0)
-        return -1;
-    recording_describe(job, chosen.manifest);
-    rc = verify_one(job, target, chosen.site, chosen.manifest, err);
-    manifest_free(chosen.manifest);
+    rc = job_choose(target, &chosen, err);
+    if (rc == 0) {
+        recording_describe(job, chosen.manifest);
+        rc = verify_one(job, target, chosen.site, chosen.manifest, err);
+    }
+    chosen_fini(&chosen);
     return rc;
 }
 

@@ -12,6 +12,7 @@
 
 #include "clock.h"
 #include "fake_store.h"
+#include "record.h"
 
 #include <string.h>
 
@@ -163,16 +164,42 @@ static void test_what_is_chosen_knows_its_place(void **state)
     assert_int_equal(job_choose(&target, &chosen, &err), 0);
     assert_ptr_equal(chosen.site, &fallback);
     assert_string_equal(chosen.manifest->id, B);
-    manifest_free(chosen.manifest);
+    chosen_fini(&chosen);
     target.wish = A;
     assert_int_equal(job_choose(&target, &chosen, &err), 0);
     assert_ptr_equal(chosen.site, &fake.site);
     assert_false(chosen.away);
-    manifest_free(chosen.manifest);
+    chosen_fini(&chosen);
     fake_store_fail(&fake.store, FAKE_LIST, 1, ERR_UNREACHABLE);
     assert_int_equal(job_choose(&target, &chosen, &err), -1);
     assert_null(chosen.manifest);
     assert_non_null(strstr(err.text, "in store disk, for its own is away"));
+    chosen_fini(&chosen);
+}
+
+static void test_what_is_read_on_local_disk_is_held(void **state)
+{
+    struct store_options options = {.name = disk.store.name};
+    struct chosen chosen, again;
+    struct err err = ERR_INIT;
+    (void)state;
+
+    fake.options.fallback_store = &options;
+    fake_site_add_backup(&fake, "73", A, now_ms - 3 * HOUR, 10);
+    add_on_disk("73", B, 2);
+    target.wish = B;
+    assert_int_equal(job_choose(&target, &chosen, &err), 0);
+    assert_true(record_alive(fake.state_path, "orders-db", B));
+    /* A second reader is not turned away. */
+    assert_int_equal(job_choose(&target, &again, &err), 0);
+    chosen_fini(&again);
+    assert_true(record_alive(fake.state_path, "orders-db", B));
+    chosen_fini(&chosen);
+    assert_false(record_alive(fake.state_path, "orders-db", B));
+    target.wish = A;
+    assert_int_equal(job_choose(&target, &chosen, &err), 0);
+    assert_false(record_alive(fake.state_path, "orders-db", A));
+    chosen_fini(&chosen);
 }
 
 #define AT_SITES(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -186,6 +213,7 @@ int main(void)
         AT_SITES(test_a_stop_is_no_store_that_is_away),
         AT_SITES(test_the_disk_fails_and_the_store_does_not),
         AT_SITES(test_what_is_chosen_knows_its_place),
+        AT_SITES(test_what_is_read_on_local_disk_is_held),
     };
 
     return cmocka_run_group_tests_name("job", tests, NULL, NULL);
