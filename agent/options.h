@@ -47,7 +47,7 @@ struct component_options {
     const struct store_options *store; /* the one named; lent from agent_options */
 };
 
-struct collector_options {
+struct link_options {
     char *address; /* "HOST:PORT"; NULL: no collector */
     char *ca_file, *cert_file, *key_file;
 };
@@ -57,7 +57,7 @@ struct agent_options {
     char *state_path;
     int log_level; /* enum log_level */
     bool log_json;
-    struct collector_options collector;
+    struct link_options collector;
     char *http_listen; /* "0.0.0.0:9464"; NULL: nothing listens */
     struct component_options *components;
     size_t component_count;

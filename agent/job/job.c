@@ -125,8 +125,6 @@ static void run_target(struct job *job, struct target *target, target_fn *each)
         rc = open_sites(job, target, &err);
     if (rc == 0)
         rc = each(job, target, &err);
-    site_close(target->site);
-    site_close(target->fallback);
     if (rc < 0) {
         report_failure(job, target, &err);
         job->failed++;
@@ -136,7 +134,9 @@ static void run_target(struct job *job, struct target *target, target_fn *each)
     } else {
         job->done++;
     }
-    recording_end(job, rc < 0 ? &err : NULL);
+    recording_end(job, target, rc < 0 ? &err : NULL);
+    site_close(target->site);
+    site_close(target->fallback);
     fflush(stdout);
 }
 

@@ -2,6 +2,7 @@
 // One recording at a time, as targets are worked on one after the other.
 #include "recording.h"
 
+#include "catalog.h"
 #include "channel.h"
 #include "clock.h"
 #include "component_lock.h"
@@ -79,6 +80,51 @@ static void drop(struct job *job)
     job->recording = NULL;
 }
 
+static void add_store(lifeboat_v1_Report *report, const char *name, bool fallback,
+                      const struct err *err)
+{
+    lifeboat_v1_StoreOutcome *store = &report->stores[report->stores_count++];
+
+    *store = (lifeboat_v1_StoreOutcome){.good = err == NULL, .fallback = fallback};
+    WIRE_SET(store->store, name);
+    store->has_error = err != NULL;
+    if (err != NULL) {
+        wire_set_error(&store->error, err);
+        log_mask(store->error.text);
+    }
+}
+
+void recording_in_part(const struct job *job, const struct target *target, const struct err *why)
+{
+    lifeboat_v1_Report *report = recording_report(job);
+
+    report->outcome = lifeboat_v1_Outcome_IN_PART;
+    add_store(report, target->component->store->name, false, why);
+    add_store(report, job->options->fallback_store->name, true, NULL);
+    report->has_error = true;
+    report->error = report->stores[0].error;
+}
+
+/* What waits on local disk after this job. */
+static void count_waiting(const struct job *job, const struct target *target)
+{
+    lifeboat_v1_Report *report = recording_report(job);
+    struct catalog *catalog = NULL;
+    struct err err = ERR_INIT;
+
+    /* Where nothing can wait, nothing does. */
+    report->fallback_counted = target->fallback == NULL;
+    if (report->fallback_counted)
+        return;
+    if (catalog_load(target->fallback, &catalog, &err) == 0) {
+        report->fallback_backups = catalog->count;
+        for (size_t i = 0; i < catalog->count; i++)
+            report->fallback_bytes += catalog->backups[i].stored_bytes;
+        report->fallback_counted = true;
+    }
+    catalog_free(catalog);
+}
+
 static void set_outcome(lifeboat_v1_Report *report, const struct err *err)
 {
     if (err != NULL) {
@@ -138,7 +184,7 @@ void recording_describe(const struct job *job, const struct manifest *manifest)
     report->stored_bytes = manifest_stored_bytes(manifest);
 }
 
-void recording_end(struct job *job, const struct err *err)
+void recording_end(struct job *job, const struct target *target, const struct err *err)
 {
     struct recording *recording = job->recording;
     struct err why = ERR_INIT;
@@ -146,6 +192,7 @@ void recording_end(struct job *job, const struct err *err)
     if (recording == NULL)
         return;
     if (recording->report.kind != lifeboat_v1_JobKind_JOB_KIND_UNKNOWN) {
+        count_waiting(job, target);
         set_outcome(&recording->report, err);
         if (recording->report.outcome != lifeboat_v1_Outcome_SKIPPED &&
             journal_record(job->options->state_path, &recording->report,

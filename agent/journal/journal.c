@@ -80,11 +80,9 @@ static void fold_upload(lifeboat_v1_ComponentState *state, const lifeboat_v1_Rep
         take_newest(state, report);
         if (report->backup_ended_ms > state->backup.success_ms)
             state->backup.success_ms = report->backup_ended_ms;
-        state->good =
-            state->backup.outcome == lifeboat_v1_Outcome_IN_PART && report->fallback_backups == 0;
+        state->good = state->backup.outcome == lifeboat_v1_Outcome_IN_PART &&
+                      report->fallback_counted && report->fallback_backups == 0;
     }
-    state->fallback_backups = report->fallback_backups;
-    state->fallback_bytes = report->fallback_bytes;
 }
 
 void journal_fold(lifeboat_v1_ComponentState *state, const lifeboat_v1_Report *report)
@@ -94,11 +92,13 @@ void journal_fold(lifeboat_v1_ComponentState *state, const lifeboat_v1_Report *r
     if (kind == NULL || report->outcome == lifeboat_v1_Outcome_SKIPPED)
         return;
     count(kind, report);
+    if (report->fallback_counted) {
+        state->fallback_backups = report->fallback_backups;
+        state->fallback_bytes = report->fallback_bytes;
+    }
     if (report->kind == lifeboat_v1_JobKind_BACKUP) {
         state->good = report->outcome == lifeboat_v1_Outcome_DONE;
         state->retention_held = state->good ? report->retention_held : state->retention_held;
-        state->fallback_backups = report->fallback_backups;
-        state->fallback_bytes = report->fallback_bytes;
         if (state->good)
             take_newest(state, report);
     } else if (report->kind == lifeboat_v1_JobKind_UPLOAD) {

@@ -32,15 +32,16 @@ static void on_orphan(void *arg, const char *key, uint64_t bytes)
     log_info("orphan removed", LOG_TEXT("key", key), LOG_NUMBER("bytes", bytes));
 }
 
-void after_commit(const struct target *target)
+bool after_commit(const struct target *target)
 {
     struct target copy = *target;
     const struct prune_watcher watcher = {
         .judged = on_judged, .held = on_held, .orphan = on_orphan, .arg = &copy};
-    struct prune_result result;
+    struct prune_result result = {.held = false};
     struct err err = ERR_INIT;
 
     if (prune_run(target->site, target->fallback, false, &watcher, &result, &err) < 0)
         log_warn("pruning after the backup failed", LOG_TEXT("component", target->component->name),
                  LOG_TEXT("err", err.text), LOG_TEXT("hint", err_kind_hint(err.kind)));
+    return result.held;
 }

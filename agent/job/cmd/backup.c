@@ -93,8 +93,10 @@ static int backup(struct job *job, const struct target *target, struct err *err)
         return -1;
     if (taken.site == target->site) {
         tell(job, target, taken.manifest);
-        after_commit(target);
+        recording_report(job)->retention_held = after_commit(target);
     } else {
+        recording_describe(job, taken.manifest);
+        recording_in_part(job, target, &taken.away);
         tell_fallback(job, target, &taken);
         rc = JOB_IN_PART;
     }

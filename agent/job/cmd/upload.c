@@ -6,6 +6,7 @@
 #include "commands.h"
 #include "job.h"
 #include "log.h"
+#include "recording.h"
 #include "text.h"
 
 #include <stdio.h>
@@ -17,6 +18,7 @@ struct telling {
     struct err last; /* failure */
 };
 
+/* They go oldest first, so the last one is the newest. */
 static void on_sent(void *arg, const struct manifest *manifest, int64_t duration_ms)
 {
     const struct telling *telling = arg;
@@ -24,6 +26,8 @@ static void on_sent(void *arg, const struct manifest *manifest, int64_t duration
     uint64_t bytes = manifest_stored_bytes(manifest);
     char size[24], took[24];
 
+    recording_describe(telling->job, manifest);
+    recording_report(telling->job)->backup_ended_ms = manifest->ended_ms;
     log_info("backup sent", LOG_TEXT("component", manifest->component),
              LOG_TEXT("backup", manifest->id), LOG_TEXT("store", store),
              LOG_NUMBER("stored_bytes", bytes), LOG_NUMBER("duration_ms", duration_ms));
@@ -68,7 +72,7 @@ static int upload(struct job *job, const struct target *target, struct err *err)
                        job->in->config_path);
     rc = upload_run(target->fallback, target->site, &watcher, &result, err);
     if (result.sent > 0)
-        after_commit(target);
+        recording_report(job)->retention_held = after_commit(target);
     if (rc == 0 && !job->in->json && result.sent + result.failed + result.busy == 0)
         printf("%s: nothing waits on local disk\n", target->component->name);
     if (rc == 0 && !job->in->json && result.busy > 0)

@@ -59,6 +59,7 @@ static lifeboat_v1_Report a_report(lifeboat_v1_JobKind kind, lifeboat_v1_Outcome
     lifeboat_v1_Report report = lifeboat_v1_Report_init_zero;
 
     backup_id_make(started_ms, report.job);
+    report.fallback_counted = true;
     WIRE_SET(report.component, NAME);
     report.kind = kind;
     report.outcome = outcome;
@@ -169,6 +170,20 @@ static void test_an_upload_of_old_ones_changes_no_newest(void **state)
     assert_string_equal(known.backup_id, good.backup);
     assert_int_equal(known.backup.success_ms, 5500);
     assert_true(known.good);
+}
+
+static void test_a_job_that_died_forgets_nothing_that_waits(void **state)
+{
+    lifeboat_v1_ComponentState known = lifeboat_v1_ComponentState_init_zero;
+    lifeboat_v1_Report kept = a_backup(lifeboat_v1_Outcome_IN_PART, 1000);
+    lifeboat_v1_Report died = a_backup(lifeboat_v1_Outcome_FAILED, 2000);
+
+    (void)state;
+    kept.fallback_backups = 3;
+    journal_fold(&known, &kept);
+    died.fallback_counted = false;
+    journal_fold(&known, &died);
+    assert_int_equal(known.fallback_backups, 3);
 }
 
 static void test_skipped_and_unknown_change_nothing(void **state)
@@ -364,6 +379,7 @@ int main(void)
         cmocka_unit_test(test_on_local_disk_only_is_no_success),
         cmocka_unit_test(test_an_upload_makes_it_good_as_of_then),
         cmocka_unit_test(test_an_upload_of_old_ones_changes_no_newest),
+        cmocka_unit_test(test_a_job_that_died_forgets_nothing_that_waits),
         cmocka_unit_test(test_skipped_and_unknown_change_nothing),
         cmocka_unit_test_setup_teardown(test_a_record_is_kept_and_told, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_spoilt_state_counts_as_nothing, setup, teardown),
