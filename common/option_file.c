@@ -261,7 +261,7 @@ static int build(struct builder *b)
         return -1;
     if (b->file->root == NULL || (b->file->root->kind == OPTION_SCALAR && !b->file->root->value))
         return fail_at(b, 1,
-                       "there is nothing in it; docs/agent.example.yaml shows what belongs "
+                       "there is nothing in it; the examples in docs/ show what belongs "
                        "in a configuration");
     return 0;
 }

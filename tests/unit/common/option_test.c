@@ -264,11 +264,11 @@ static void test_what_is_no_yaml(void **state)
     static const struct {
         const char *yaml, *expected;
     } cases[] = {
-        {"", "t.yaml:1: there is nothing in it; docs/agent.example.yaml shows what belongs in a "
+        {"", "t.yaml:1: there is nothing in it; the examples in docs/ show what belongs in a "
              "configuration"},
-        {"# only\n", "t.yaml:1: there is nothing in it; docs/agent.example.yaml shows what belongs "
+        {"# only\n", "t.yaml:1: there is nothing in it; the examples in docs/ show what belongs "
                      "in a configuration"},
-        {"---\n", "t.yaml:1: there is nothing in it; docs/agent.example.yaml shows what belongs in "
+        {"---\n", "t.yaml:1: there is nothing in it; the examples in docs/ show what belongs in "
                   "a configuration"},
         {"name: a\nflag: true\nname: b", "t.yaml:1: name: is given twice, here and on line 3; keep "
                                          "one"},
