@@ -37,10 +37,11 @@ static lifeboat_v1_JobKind kind_of(const struct invocation *in)
     return lifeboat_v1_JobKind_JOB_KIND_UNKNOWN;
 }
 
-/* Reading and removing harm no other job. */
+/* The others harm no job beside them: the records of the backups that they work on see to that. */
 static bool wants_lock(lifeboat_v1_JobKind kind)
 {
-    return kind != lifeboat_v1_JobKind_VERIFY && kind != lifeboat_v1_JobKind_PRUNE;
+    return kind == lifeboat_v1_JobKind_BACKUP || kind == lifeboat_v1_JobKind_RESTORE ||
+           kind == lifeboat_v1_JobKind_DRILL;
 }
 
 static int take_lock(struct job *job, const char *component, struct err *err)
