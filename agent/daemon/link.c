@@ -21,6 +21,8 @@
 #include <errno.h>
 #include <ev.h>
 #include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -299,8 +301,9 @@ static void connect_to(struct link *link, const struct addrinfo *address)
     struct tls_context *context = NULL;
     struct err err = ERR_INIT;
     int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int on = 1;
 
-    if (fd < 0 ||
+    if (fd < 0 || setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0 ||
         (connect(fd, address->ai_addr, address->ai_addrlen) < 0 && errno != EINPROGRESS)) {
         err_set(&err, ERR_UNREACHABLE, "connect: %s", strerror(errno));
         if (fd >= 0)
