@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The configuration file of the agent as a whole: where the identity comes from when the file does
 // not say, the list of stores, the list of components (component_options.c), the fallback
-// (fallback_options.c), and that names are unique. Stores are read first, because the others name
-// them.
+// (fallback_options.c), what only the daemon uses (daemon_options.c), and that names are unique.
+// Stores are read first, because the others name them.
 #include "options.h"
 
-#include "address.h"
 #include "component_options.h"
+#include "daemon_options.h"
 #include "fallback_options.h"
 #include "log.h"
 #include "mem.h"
@@ -15,10 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-static const char *const log_formats[] = {"logfmt", "json", NULL};
-static const char *const log_levels[] = {
-    [LOG_DEBUG] = "debug", [LOG_INFO] = "info", [LOG_WARN] = "warn", [LOG_ERROR] = "error", NULL};
 
 static const char *const root_sections[] = {"identity",   "state",  "log",      "collector", "http",
                                             "components", "stores", "fallback", NULL};
@@ -62,71 +58,6 @@ static const struct option state_rows[] = {
      .help =
          "Folder for job records, logs and the lock between commands; absolute. It must outlive "
          "the container."},
-    OPTION_END,
-};
-
-struct log_options {
-    int format; /* index into log_formats */
-    int level;
-};
-
-static const struct option log_rows[] = {
-    {.key = "format",
-     .type = OPT_CHOICE,
-     .offset = offsetof(struct log_options, format),
-     .def = "logfmt",
-     .choices = log_formats,
-     .help = "How log lines on standard error look."},
-    {.key = "level",
-     .type = OPT_CHOICE,
-     .offset = offsetof(struct log_options, level),
-     .def = "info",
-     .choices = log_levels,
-     .help = "The least level that is written."},
-    OPTION_END,
-};
-
-static const struct option collector_rows[] = {
-    {.key = "address",
-     .type = OPT_TEXT,
-     .flags = OPT_REQUIRED,
-     .offset = offsetof(struct link_options, address),
-     .check = address_check,
-     .help =
-         "Where the collector listens: `host:7443`. Its certificate must be valid for the host."},
-    {.key = "ca_file",
-     .type = OPT_TEXT,
-     .flags = OPT_REQUIRED,
-     .offset = offsetof(struct link_options, ca_file),
-     .check = option_check_absolute,
-     .help = "The authority that the collector's certificate must come from, as PEM. It and the "
-             "next two are read again for each connection."},
-    {.key = "cert_file",
-     .type = OPT_TEXT,
-     .flags = OPT_REQUIRED,
-     .offset = offsetof(struct link_options, cert_file),
-     .check = option_check_absolute,
-     .help = "The agent's own certificate, as PEM."},
-    {.key = "key_file",
-     .type = OPT_TEXT,
-     .flags = OPT_REQUIRED,
-     .offset = offsetof(struct link_options, key_file),
-     .check = option_check_absolute,
-     .help = "The key of it, as PEM."},
-    {.key = "allow",
-     .type = OPT_NOT_YET,
-     .help = "commands from the collector come with a later version"},
-    OPTION_END,
-};
-
-static const struct option http_rows[] = {
-    {.key = "listen",
-     .type = OPT_TEXT,
-     .flags = OPT_REQUIRED,
-     .offset = offsetof(struct agent_options, http_listen),
-     .check = address_check,
-     .help = "Where the daemon answers `/healthz` and `/metrics`: `0.0.0.0:9464`. Without it "
-             "nothing listens."},
     OPTION_END,
 };
 
@@ -276,29 +207,16 @@ static int read_components(const struct option_node *root, struct agent_options 
     return 0;
 }
 
-/* A section whose required keys are required only where it is there. */
-static int read_optional(const struct option_node *root, const char *key, const struct option *rows,
-                         void *base, struct err *err)
-{
-    const struct option_node *node = option_node_child(root, key);
-
-    return node == NULL ? 0 : option_read(node, rows, NULL, base, err);
-}
-
 static int read_root(const struct option_node *root, struct agent_options *options, struct err *err)
 {
-    struct log_options log = {.format = 0};
-
     if (option_read(root, root_rows, root_sections, options, err) < 0 ||
         read_identity(root, &options->identity, err) < 0 ||
         option_read(option_node_section(root, "state"), state_rows, NULL, options, err) < 0 ||
-        option_read(option_node_section(root, "log"), log_rows, NULL, &log, err) < 0)
+        option_read(option_node_section(root, "log"), log_option_rows(), NULL, &options->log, err) <
+            0)
         return -1;
-    if (read_optional(root, "collector", collector_rows, &options->collector, err) < 0 ||
-        read_optional(root, "http", http_rows, options, err) < 0)
+    if (daemon_options_read(root, options, err) < 0)
         return -1;
-    options->log_json = log.format == 1;
-    options->log_level = log.level;
     if (read_stores(root, options, err) < 0 || read_components(root, options, err) < 0)
         return -1;
     return fallback_options_read(root, options, err);
@@ -349,8 +267,7 @@ void agent_options_free(struct agent_options *options)
     }
     option_free(identity_rows, &options->identity);
     option_free(state_rows, options);
-    option_free(collector_rows, &options->collector);
-    option_free(http_rows, options);
+    daemon_options_free(options);
     option_free(fallback_option_rows, options);
     free(options->components);
     free(options->stores);
@@ -398,9 +315,9 @@ void agent_options_describe(struct text *markdown)
     option_describe(root_rows, markdown);
     describe_section("identity", identity_rows, markdown);
     describe_section("state", state_rows, markdown);
-    describe_section("log", log_rows, markdown);
-    describe_section("collector", collector_rows, markdown);
-    describe_section("http", http_rows, markdown);
+    describe_section("log", log_option_rows(), markdown);
+    describe_section("collector", collector_option_rows, markdown);
+    describe_section("http", http_option_rows, markdown);
     describe_section("fallback", fallback_option_rows, markdown);
     describe_section("stores[]", store_option_rows, markdown);
     for (int type = 0; store_type_names[type] != NULL; type++) {

@@ -3,6 +3,7 @@
 // between them, and the refusal of what this version does not have yet.
 #pragma once
 
+#include "log_options.h"
 #include "option.h"
 #include "postgres_options.h"
 #include "store_options.h"
@@ -55,8 +56,7 @@ struct link_options {
 struct agent_options {
     struct identity_options identity;
     char *state_path;
-    int log_level; /* enum log_level */
-    bool log_json;
+    struct log_options log;
     struct link_options collector;
     char *http_listen; /* "0.0.0.0:9464"; NULL: nothing listens */
     struct component_options *components;

@@ -12,10 +12,6 @@
 
 #define HOUR_MS ((uint64_t)3600 * 1000)
 
-static const char *const log_formats[] = {"logfmt", "json", NULL};
-static const char *const log_levels[] = {
-    [LOG_DEBUG] = "debug", [LOG_INFO] = "info", [LOG_WARN] = "warn", [LOG_ERROR] = "error", NULL};
-
 static const char *const root_sections[] = {"tls", "http", "state", "log", NULL};
 static const struct option root_rows[] = {
     {.key = "listen",
@@ -77,40 +73,16 @@ static const struct option state_rows[] = {
     OPTION_END,
 };
 
-struct log_options {
-    int format; /* index into log_formats */
-    int level;
-};
-
-static const struct option log_rows[] = {
-    {.key = "format",
-     .type = OPT_CHOICE,
-     .offset = offsetof(struct log_options, format),
-     .def = "logfmt",
-     .choices = log_formats,
-     .help = "How log lines on standard error look."},
-    {.key = "level",
-     .type = OPT_CHOICE,
-     .offset = offsetof(struct log_options, level),
-     .def = "info",
-     .choices = log_levels,
-     .help = "The least level that is written."},
-    OPTION_END,
-};
-
 static int read_root(const struct option_node *root, struct collector_options *options,
                      struct err *err)
 {
-    struct log_options log = {.format = 0};
-
     if (option_read(root, root_rows, root_sections, options, err) < 0 ||
         option_read(option_node_section(root, "tls"), tls_rows, NULL, options, err) < 0 ||
         option_read(option_node_section(root, "http"), http_rows, NULL, options, err) < 0 ||
         option_read(option_node_section(root, "state"), state_rows, NULL, options, err) < 0 ||
-        option_read(option_node_section(root, "log"), log_rows, NULL, &log, err) < 0)
+        option_read(option_node_section(root, "log"), log_option_rows(), NULL, &options->log, err) <
+            0)
         return -1;
-    options->log_json = log.format == 1;
-    options->log_level = log.level;
     return 0;
 }
 
@@ -179,5 +151,5 @@ void collector_options_describe(struct text *markdown)
     describe_section("tls", tls_rows, markdown);
     describe_section("http", http_rows, markdown);
     describe_section("state", state_rows, markdown);
-    describe_section("log", log_rows, markdown);
+    describe_section("log", log_option_rows(), markdown);
 }

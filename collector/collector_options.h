@@ -3,6 +3,7 @@
 #pragma once
 
 #include "err.h"
+#include "log_options.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -14,8 +15,7 @@ struct collector_options {
     char *http_listen;
     char *state_path;
     int64_t retire_after_ms; /* an agent that was not seen for so long is forgotten */
-    int log_level;           /* enum log_level */
-    bool log_json;
+    struct log_options log;
 };
 
 /* Reads the file; on failure *options is untouched and err names file, line, key and remedy. */

@@ -157,7 +157,7 @@ int main(int argc, char **argv)
     raise_descriptor_limit();
     rc = collector_options_load(in.config_path, &options, &err);
     if (rc == 0) {
-        log_setup((enum log_level)options->log_level, options->log_json);
+        log_options_apply(&options->log);
         rc = run(options, &err);
     }
     collector_options_free(options);

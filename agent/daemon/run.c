@@ -21,6 +21,9 @@
 #include <string.h>
 
 #define TICK_S 5.0
+#define STORES                                                                                     \
+    (sizeof((lifeboat_v1_Component *)NULL)->stores /                                               \
+     sizeof((lifeboat_v1_Component *)NULL)->stores[0])
 #define STOP_S 1.8 /* SIGTERM ends everything within two seconds */
 
 struct daemon {
@@ -60,9 +63,10 @@ static void inventory_item(void *arg, size_t index, lifeboat_v1_Component *compo
 
     WIRE_SET(component->name, options->name);
     WIRE_SET(component->system, system_kind_name(options->system));
-    component->stores_count = 0;
-    for (size_t i = 0; i < options->stores.count && component->stores_count < 4; i++)
-        WIRE_SET(component->stores[component->stores_count++], options->stores.items[i]);
+    for (size_t i = 0; i < options->stores.count && i < STORES; i++) {
+        WIRE_SET(component->stores[i], options->stores.items[i]);
+        component->stores_count = (pb_size_t)(i + 1);
+    }
     WIRE_SET(component->schedule, options->schedule);
     component->backup_interval_ms = agenda_interval_ms(agenda, index, lifeboat_v1_JobKind_BACKUP);
     component->verify_interval_ms = agenda_interval_ms(agenda, index, lifeboat_v1_JobKind_VERIFY);
@@ -107,7 +111,7 @@ static void apply_options(struct daemon *daemon)
     const struct agent_options *options = daemon->config.options;
     struct err err = ERR_INIT;
 
-    log_setup((enum log_level)options->log_level, options->log_json);
+    log_options_apply(&options->log);
     if (health_listen(daemon->health, daemon->loop, options->http_listen, &err) < 0)
         log_err("health and metrics are not served", &err, NULL, 0);
     if (options->collector.address != NULL)

@@ -13,7 +13,7 @@
 #define DEFAULT_CONFIG "/etc/lifeboat/agent.yaml"
 
 const struct command commands[] = {
-    {.name = "run", .arguments = "", .help = "the daemon (not yet)", .run = cmd_not_yet},
+    {.name = "run", .arguments = "", .help = "the daemon: jobs on their schedules"},
     {.name = "check",
      .arguments = "[COMPONENT...]",
      .help = "configuration, connections, rights, tools, stores: a line each",
@@ -247,6 +247,8 @@ int command_line_read(int argc, char **argv, const struct command **command, str
     found = find(argv[1]);
     if (found == NULL)
         return unknown_command(argv[1], err);
+    if (found->run == NULL)
+        return err_set(err, ERR_USAGE, "%s is no job; it is lifeboat-agent's own", found->name);
     if (read_options(argc - 1, argv + 1, found, in, &help, err) < 0)
         return -1;
     if (help) {

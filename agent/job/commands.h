@@ -26,7 +26,7 @@ struct command {
     const char *arguments; /* as in the usage line */
     const char *help;
     unsigned flags;
-    int (*run)(struct job *job); /* the exit status */
+    int (*run)(struct job *job); /* the exit status; NULL: not a job, lifeboat-agent does it */
 };
 
 extern const struct command commands[]; /* name NULL at the end */
@@ -46,4 +46,3 @@ int cmd_drill(struct job *job);
 int cmd_prune(struct job *job);
 int cmd_adopt(struct job *job);
 int cmd_upload(struct job *job);
-int cmd_not_yet(struct job *job);

@@ -55,10 +55,9 @@ int main(int argc, char **argv)
     if (load(&in, &job.options, &err) < 0)
         return fail(&err);
     /* A person at a terminal has the progress line and the results. */
-    log_setup(isatty(STDERR_FILENO) == 1 && job.options->log_level == LOG_INFO
-                  ? LOG_WARN
-                  : (enum log_level)job.options->log_level,
-              job.options->log_json);
+    if (isatty(STDERR_FILENO) == 1 && job.options->log.level == LOG_INFO)
+        job.options->log.level = LOG_WARN;
+    log_options_apply(&job.options->log);
     curl_global_init(CURL_GLOBAL_DEFAULT);
     /* Not the default loop: that one would reap the children of the systems. */
     job.loop = ev_loop_new(EVFLAG_AUTO);

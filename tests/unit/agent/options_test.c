@@ -89,8 +89,8 @@ static void test_defaults(void **state)
     assert_string_equal(options->identity.pod, "db-12");
     assert_string_equal(options->identity.workload, "db");
     assert_string_equal(options->state_path, "/var/lib/lifeboat/state");
-    assert_int_equal(options->log_level, LOG_INFO);
-    assert_false(options->log_json);
+    assert_int_equal(options->log.level, LOG_INFO);
+    assert_int_equal(options->log.format, 0);
     assert_int_equal(options->component_count, 1);
     assert_int_equal(options->store_count, 2);
     assert_non_null(component);

@@ -45,8 +45,8 @@ static void test_the_defaults(void **state)
     assert_string_equal(options->http_listen, "0.0.0.0:9465");
     assert_string_equal(options->state_path, "/var/lib/lifeboat/collector");
     assert_int_equal(options->retire_after_ms, INT64_C(7) * 86400000);
-    assert_int_equal(options->log_level, LOG_INFO);
-    assert_false(options->log_json);
+    assert_int_equal(options->log.level, LOG_INFO);
+    assert_int_equal(options->log.format, 0);
     collector_options_free(options);
 }
 
