@@ -208,6 +208,7 @@ def test_daemon_and_command_line_are_kept_apart(tmp_path, clock):
         plan.write_text("")
         os.kill(daemon.jobs()[0], signal.SIGTERM)
         daemon.wait_log("backup failed")
+        wait_until(lambda: not daemon.jobs(), 10, "it is gone")
 
         # The other way round: what is due waits for a command, and then comes.
         plan.write_text("hang")
@@ -215,7 +216,7 @@ def test_daemon_and_command_line_are_kept_apart(tmp_path, clock):
             wait_until(lambda: "process" in (tmp_path / "state/locks" / NAME).read_text(), 10, "locked")
             clock.set("2026-11-24 07:30:00")
             daemon.hup()
-            daemon.hup()
+            daemon.metrics()  # from the same loop, so after the signal
             assert daemon.jobs() == []
             plan.write_text("")
             command.signal(signal.SIGTERM)
