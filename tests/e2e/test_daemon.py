@@ -213,7 +213,7 @@ def test_daemon_and_command_line_are_kept_apart(tmp_path, clock):
         # The other way round: what is due waits for a command, and then comes.
         plan.write_text("hang")
         with boat.start("backup", env=clock.env) as command:
-            wait_until(lambda: "process" in (tmp_path / "state/locks" / NAME).read_text(), 10, "locked")
+            wait_until(lambda: f"process {command.pid}," in (tmp_path / "state/locks" / NAME).read_text(), 10, "locked")
             clock.set("2026-11-24 07:30:00")
             daemon.hup()
             daemon.metrics()  # from the same loop, so after the signal
