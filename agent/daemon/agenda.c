@@ -93,8 +93,9 @@ static int found_one(void *arg, const char *name, struct err *err)
     return 0;
 }
 
-/* A record in jobs/ is of a job that died, or of one that runs: a prune tells them apart. */
-static bool has_records(const struct agent_options *options, const char *component)
+/* A record in jobs/ is of a job that died, or of one that runs: a prune tells them apart. A restore
+ * or a drill that died left its lock. */
+static bool may_have_left(const struct agent_options *options, const char *component)
 {
     char *folder = text_format("%s/jobs/%s", options->state_path, component);
     struct err err = ERR_INIT;
@@ -102,7 +103,7 @@ static bool has_records(const struct agent_options *options, const char *compone
 
     folder_each(folder, found_one, &found, &err);
     free(folder);
-    return found;
+    return found || component_left(options->state_path, component);
 }
 
 struct agenda *agenda_new(const struct agent_options *options, int64_t began_ms,
@@ -126,7 +127,7 @@ struct agenda *agenda_new(const struct agent_options *options, int64_t began_ms,
             plan(&item->planned[kind], schedules[kind], component->jitter_ms,
                  seed_of(options, component->name, kind), now_ms);
         if (earlier == NULL)
-            item->must_clean = has_records(options, component->name);
+            item->must_clean = may_have_left(options, component->name);
         else
             remember(item, earlier);
     }

@@ -76,7 +76,7 @@ static void drop(struct job *job)
 {
     log_copy(-1);
     fd_close(&job->recording->log);
-    fd_close(&job->recording->lock);
+    component_unlock(&job->recording->lock);
     free(job->recording);
     job->recording = NULL;
 }

@@ -4,6 +4,7 @@
 
 #include "clock.h"
 #include "file.h"
+#include "log.h"
 #include "text.h"
 
 #include <errno.h>
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static char *lock_path(const char *state_path, const char *component)
@@ -61,13 +63,38 @@ int component_lock(const char *state_path, const char *component, const char *wh
     return rc;
 }
 
-bool component_locked(const char *state_path, const char *component)
+/* An empty file says that the last holder ended by itself. */
+void component_unlock(int *fd)
+{
+    if (*fd >= 0 && ftruncate(*fd, 0) < 0)
+        log_warn("a lock that was let go looks as if its holder had died");
+    fd_close(fd);
+}
+
+static bool look(const char *state_path, const char *component, bool *left)
 {
     char *path = lock_path(state_path, component);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     bool locked = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+    struct stat info;
 
+    *left = fd >= 0 && !locked && fstat(fd, &info) == 0 && info.st_size > 0;
     fd_close(&fd);
     free(path);
     return locked;
+}
+
+bool component_locked(const char *state_path, const char *component)
+{
+    bool left;
+
+    return look(state_path, component, &left);
+}
+
+bool component_left(const char *state_path, const char *component)
+{
+    bool left;
+
+    look(state_path, component, &left);
+    return left;
 }

@@ -7,9 +7,13 @@
 
 #include <stdbool.h>
 
-/* Takes the lock; close *fd to let go. what: "backup" and so on, for whoever finds it taken.
+/* Takes the lock; component_unlock lets go. what: "backup" and so on, for whoever finds it taken.
  * ERR_REFUSED names who holds it. */
 int component_lock(const char *state_path, const char *component, const char *what, int *fd,
                    struct err *err);
+/* NULL is not allowed; -1 is. */
+void component_unlock(int *fd);
 /* Somebody holds it now. */
 bool component_locked(const char *state_path, const char *component);
+/* The last one who held it died: nobody let go of it. */
+bool component_left(const char *state_path, const char *component);

@@ -53,6 +53,10 @@ struct system_ops {
                                struct source **source, struct err *err);
     void (*snapshot_close)(void *snapshot); /* NULL is allowed */
 
+    /* Drops what restores and drills that died left on this server; logs what it does, and what it
+     * cannot. NULL: such jobs leave nothing. */
+    void (*clean)(const struct component_options *component);
+
     /* What this server is now, for choosing among lineages. Free it. */
     int (*lineage)(const struct component_options *component, char **lineage, struct err *err);
 

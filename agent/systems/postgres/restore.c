@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#define CLEAN_TIME_US INT64_C(60000000)
 #define CLOSE_TIME_US INT64_C(30000000)
 #define LOCK_TIME_US  INT64_C(8000000)
 
@@ -141,6 +142,21 @@ int pg_restore_open(const struct restore_request *request, struct ev_loop *loop,
     }
     *restore = restoring;
     return 0;
+}
+
+void pg_clean(const struct component_options *component)
+{
+    struct restoring restoring = {.request = {.component = component}};
+    struct err err = ERR_INIT;
+
+    if (component->postgres.restore_conninfo == NULL)
+        return;
+    if (pg_session_open("restore_conninfo", component->postgres.restore_conninfo, NULL,
+                        clock_mono_us() + CLEAN_TIME_US, &restoring.session, &err) == 0)
+        pg_drop_leftovers(&restoring);
+    else
+        log_warn("leftovers of dead jobs could not be looked for", LOG_TEXT("err", err.text));
+    pg_session_close(restoring.session);
 }
 
 char *pg_restore_stake(void *restore)

@@ -46,6 +46,7 @@ const struct system_ops postgres_system = {
     .snapshot_describe = pg_snapshot_describe,
     .snapshot_next = pg_snapshot_next,
     .snapshot_close = pg_snapshot_close,
+    .clean = pg_clean,
     .lineage = ask_lineage,
     .prove = pg_prove,
     .restore_open = pg_restore_open,

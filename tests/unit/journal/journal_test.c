@@ -364,11 +364,17 @@ static void test_the_lock_names_its_holder(void **state)
     assert_int_equal(component_lock(state_path, NAME, "restore", &second, &err), -1);
     assert_int_equal(err.kind, ERR_REFUSED);
     assert_non_null(strstr(err.text, "another job of orders-db runs (backup, process "));
-    fd_close(&first);
+    assert_false(component_left(state_path, NAME));
+    component_unlock(&first);
     assert_false(component_locked(state_path, NAME));
+    assert_false(component_left(state_path, NAME));
     err_clear(&err);
     assert_int_equal(component_lock(state_path, NAME, "restore", &second, &err), 0);
-    fd_close(&second);
+    fd_close(&second); /* as a death does */
+    assert_true(component_left(state_path, NAME));
+    assert_int_equal(component_lock(state_path, NAME, "restore", &second, &err), 0);
+    component_unlock(&second);
+    assert_false(component_left(state_path, NAME));
 }
 
 int main(void)
