@@ -264,11 +264,27 @@ void agenda_started(struct agenda *agenda, const struct errand *errand)
         item->must_clean = false;
 }
 
-void agenda_ended(struct agenda *agenda, const struct errand *errand, lifeboat_v1_Outcome outcome)
+/* For as long as it runs, a dump holds back vacuum and makes a change of a table wait. */
+static void warn_if_long(const struct item *item, const lifeboat_v1_Report *report)
+{
+    int64_t interval_ms = item->planned[0].interval_ms;
+    int64_t took_ms = report->ended_ms - report->started_ms;
+
+    if (report->kind == lifeboat_v1_JobKind_BACKUP && interval_ms > 0 && took_ms > interval_ms / 2)
+        log_warn("a backup takes more than half of its interval; make it rarer, or look what holds "
+                 "it up",
+                 LOG_TEXT("component", item->component->name), LOG_NUMBER("took_ms", took_ms),
+                 LOG_NUMBER("interval_ms", interval_ms));
+}
+
+void agenda_ended(struct agenda *agenda, const struct errand *errand,
+                  const lifeboat_v1_Report *report)
 {
     struct item *item = item_of(agenda, errand);
+    lifeboat_v1_Outcome outcome = report->outcome;
 
     agenda_refresh(agenda);
+    warn_if_long(item, report);
     if (outcome == lifeboat_v1_Outcome_DONE && (errand->kind == lifeboat_v1_JobKind_BACKUP ||
                                                 errand->kind == lifeboat_v1_JobKind_UPLOAD)) {
         /* The store is there. */

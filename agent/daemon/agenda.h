@@ -32,8 +32,10 @@ void agenda_refresh(struct agenda *agenda);
 bool agenda_due(struct agenda *agenda, struct errand *errand);
 /* The errand begins. */
 void agenda_started(struct agenda *agenda, const struct errand *errand);
-/* It ended: refreshes, and decides when an upload is tried again. */
-void agenda_ended(struct agenda *agenda, const struct errand *errand, lifeboat_v1_Outcome outcome);
+/* It ended: refreshes, decides when an upload is tried again, and warns of a backup that fills its
+ * interval. */
+void agenda_ended(struct agenda *agenda, const struct errand *errand,
+                  const lifeboat_v1_Report *report);
 
 size_t agenda_count(const struct agenda *agenda);
 /* As configured, and what is known; for the inventory and metrics. Index below the count. */

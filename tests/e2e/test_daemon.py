@@ -180,6 +180,34 @@ def test_a_job_that_hangs_is_killed_and_reported(tmp_path):
         assert daemon.get("/healthz") == "ok\n"
 
 
+def test_a_job_that_falls_silent_is_killed_and_reported(tmp_path):
+    """Stopped in the middle of its bytes it can keep no limit of its own, nor listen to SIGTERM."""
+    plan = tmp_path / "plan"
+    plan.write_text("bytes=200000000")
+    boat, port = build(tmp_path, stub_component(NAME, schedule="@every 1h", plan=plan, stall_timeout="1s", compress="gzip:9"))
+    with Daemon(boat, http_port=port) as daemon:
+        wait_until(lambda: daemon.metrics().get(f'lifeboat_agent_job_source_bytes{{component="{NAME}",kind="backup"}}'),
+                   20, "bytes move")
+        os.kill(daemon.jobs()[0], signal.SIGSTOP)
+        daemon.wait_log("it said nothing for longer than stall_timeout", deadline_s=40)
+        daemon.wait_metric("lifeboat_agent_jobs_total", 1, component=NAME, kind="backup", outcome="failed")
+    (report,) = history(tmp_path / "state", NAME)
+    assert b"ended by signal 9" in report.read_bytes()
+
+
+def test_a_backup_that_fills_its_interval_is_warned_of(tmp_path, clock):
+    plan = tmp_path / "plan"
+    plan.write_text("hang")
+    boat, port = build(tmp_path, stub_component(NAME, schedule="*/15 * * * *", plan=plan))
+    with Daemon(boat, http_port=port, env=clock.env) as daemon:
+        clock.set("2026-11-24 07:15:00")
+        daemon.hup()
+        wait_until(lambda: (tmp_path / "state/locks" / NAME).exists(), 10, "it runs")
+        clock.set("2026-11-24 07:25:00")
+        os.kill(daemon.jobs()[0], signal.SIGTERM)
+        daemon.wait_log("a backup takes more than half of its interval")
+
+
 def test_not_this_agents_to_do(tmp_path, clock):
     """On a replica, with run_on: primary: no failure, no report, and the schedule goes on."""
     plan = tmp_path / "plan"
