@@ -278,12 +278,15 @@ static void warn_if_long(const struct item *item, const lifeboat_v1_Report *repo
 }
 
 void agenda_ended(struct agenda *agenda, const struct errand *errand,
-                  const lifeboat_v1_Report *report)
+                  const lifeboat_v1_Report *report, bool died)
 {
     struct item *item = item_of(agenda, errand);
     lifeboat_v1_Outcome outcome = report->outcome;
 
     agenda_refresh(agenda);
+    /* A prune that dies is not begun again at once. */
+    if (died && errand->kind != lifeboat_v1_JobKind_PRUNE)
+        item->must_clean = true;
     warn_if_long(item, report);
     if (outcome == lifeboat_v1_Outcome_DONE && (errand->kind == lifeboat_v1_JobKind_BACKUP ||
                                                 errand->kind == lifeboat_v1_JobKind_UPLOAD)) {

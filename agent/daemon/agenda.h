@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the daemon has to do: for each component its scheduled backups, verifies and drills, the
-// upload of what waits on local disk, and at the start the cleaning after jobs that died. One job
+// upload of what waits on local disk, and the cleaning after jobs that died. One job
 // at a time runs in an agent, so that the memory promise holds (docs/decisions/0007).
 #pragma once
 
@@ -33,9 +33,9 @@ bool agenda_due(struct agenda *agenda, struct errand *errand);
 /* The errand begins. */
 void agenda_started(struct agenda *agenda, const struct errand *errand);
 /* It ended: refreshes, decides when an upload is tried again, and warns of a backup that fills its
- * interval. */
+ * interval. died: without a word, so that what it left is to be cleaned. */
 void agenda_ended(struct agenda *agenda, const struct errand *errand,
-                  const lifeboat_v1_Report *report);
+                  const lifeboat_v1_Report *report, bool died);
 
 size_t agenda_count(const struct agenda *agenda);
 /* As configured, and what is known; for the inventory and metrics. Index below the count. */

@@ -156,7 +156,7 @@ static void on_ended(void *arg, lifeboat_v1_Report *report, bool recorded)
             log_err("a report is not kept", &err, NULL, 0);
     }
     health_job_ended(daemon->health, report);
-    agenda_ended(daemon->agenda, &errand, report);
+    agenda_ended(daemon->agenda, &errand, report, !recorded);
     if (daemon->stopping) {
         ev_break(daemon->loop, EVBREAK_ALL);
         return;
