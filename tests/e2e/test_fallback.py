@@ -10,13 +10,12 @@ import itertools
 import os
 import pathlib
 import signal
-import threading
 
 import pytest
 
 from harness import process
 from harness import scene as scenes
-from harness.faults import FakeTools, tmpfs, wait_until
+from harness.faults import DiskSampler, FakeTools, tmpfs, wait_until
 from harness.s3stub import Corrupt, Hold, Reset, status
 from harness.scene import COMPONENT, Folder, Scene, kind_of, says_once
 from harness.toxiproxy import Toxiproxy
@@ -257,45 +256,10 @@ def test_waiting_for_another_fallback_ends_at_once(make):
 
 # --- the bound
 
-class Sampler:
-    """How much lay in a folder at most, and how little was free around it, looked at all the time."""
-
-    def __init__(self, folder):
-        self.folder, self.most, self.least_free, self.samples = folder, 0, 1 << 62, 0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def _sum(self):
-        total = 0
-        for path, _, names in os.walk(self.folder):
-            for name in names:
-                try:
-                    total += os.lstat(os.path.join(path, name)).st_size
-                except FileNotFoundError:
-                    pass
-        return total
-
-    def _run(self):
-        while not self._stop.wait(0.002):
-            self.most = max(self.most, self._sum())
-            info = os.statvfs(self.folder)
-            self.least_free = min(self.least_free, info.f_bavail * info.f_frsize)
-            self.samples += 1
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._stop.set()
-        self._thread.join()
-        assert self.samples > 10
-
-
 def test_the_bound_holds_at_every_moment(make):
     boat = make("medium", max_bytes="8MiB")
     boat.away()
-    with Sampler(boat.disk.path) as seen:
+    with DiskSampler(boat.disk.path) as seen:
         ids = [boat.falls_back() for _ in range(2)]
         assert boat.waiting() == ids
         for _ in range(4):
@@ -307,7 +271,7 @@ def test_the_bound_holds_at_every_moment(make):
     # A second component, at the same time, on the same disk: what is the newest of either never goes.
     boat.config["components"].append({**copy.deepcopy(boat.config["components"][0]), "name": "second"})
     boat.lifeboat.configure(boat.config)
-    with Sampler(boat.disk.path) as seen:
+    with DiskSampler(boat.disk.path) as seen:
         with boat.start("backup") as one, boat.lifeboat.start("backup", "--json", "second") as two:
             results = [one.wait(60), two.wait(60)]
         assert {result.status for result in results} <= {1, 3} and results[1].status == 3, results
@@ -330,7 +294,7 @@ def test_the_bound_holds_at_every_moment(make):
 def test_what_is_too_large_is_refused(make):
     boat = make("large", max_bytes="8MiB")
     boat.away()
-    with Sampler(boat.disk.path) as seen:
+    with DiskSampler(boat.disk.path) as seen:
         assert kind_of(boat.fails("backup", "fallback.max_bytes")) == "no_space"
     assert seen.most <= 8 * MIB
     boat.disk_is_empty()
@@ -343,7 +307,7 @@ def test_a_small_file_system(pg, stub, tmp_path):
         check = boat.run("check").json
         assert [one["outcome"] for one in check if one["check"] == "fallback"] == ["warn"]
         boat.away()
-        with Sampler(disk) as seen:
+        with DiskSampler(disk) as seen:
             ids = [boat.falls_back() for _ in range(5)]
             assert boat.waiting() == ids[-3:]
             boat.configure(component={"postgres": {**boat.config["components"][0]["postgres"],

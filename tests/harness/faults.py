@@ -9,11 +9,12 @@ import os
 import pathlib
 import subprocess
 import tempfile
+import threading
 from typing import Any, Iterator, Optional
 
 from .process import wait_until
 
-__all__ = ["Call", "FakeTools", "tmpfs", "wait_until"]
+__all__ = ["Call", "DiskSampler", "FakeTools", "tmpfs", "wait_until"]
 
 TOOLS = ("pg_dump", "pg_dumpall", "pg_restore")
 
@@ -164,3 +165,39 @@ def tmpfs(size: str) -> Iterator[pathlib.Path]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
         wait_until(lambda: not os.path.ismount(folder), 5, "unmounted")
         folder.rmdir()
+
+
+class DiskSampler:
+    """How much lay in a folder at most, and how little was free around it, looked at all the time."""
+
+    def __init__(self, folder: pathlib.Path, step_s: float = 0.002):
+        self.folder, self.step_s = folder, step_s
+        self.most, self.least_free, self.samples = 0, 1 << 62, 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def _sum(self) -> int:
+        total = 0
+        for path, _, names in os.walk(self.folder):
+            for name in names:
+                try:
+                    total += os.lstat(os.path.join(path, name)).st_size
+                except FileNotFoundError:
+                    pass
+        return total
+
+    def _run(self) -> None:
+        while not self._stop.wait(self.step_s):
+            self.most = max(self.most, self._sum())
+            info = os.statvfs(self.folder)
+            self.least_free = min(self.least_free, info.f_bavail * info.f_frsize)
+            self.samples += 1
+
+    def __enter__(self) -> "DiskSampler":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        assert self.samples > 10
