@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // /healthz and /metrics of the agent itself. Healthy means that the daemon's loop turns: neither
 // database, store nor collector count, or their failure would restart a pod that can do nothing
-// about it. docs/reference/metrics.md lists the metrics.
+// about it. docs/reference/agent-metrics.md lists the metrics.
 #pragma once
 
 #include "agenda.h"

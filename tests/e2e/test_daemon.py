@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+import pathlib
+import re
 import signal
 import subprocess
 import time
@@ -301,6 +303,18 @@ def test_health_and_metrics(tmp_path):
         checked = subprocess.run(["promtool", "check", "metrics"], input=text, text=True, capture_output=True, check=False)
         assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
         assert f'lifeboat_agent_backup_bytes_total{{component="{NAME}",form="plain"}} 1000' in text
+
+
+def test_the_reference_lists_the_metrics(tmp_path):
+    """docs/reference/agent-metrics.md has each family, in the order, with the type and the words of /metrics."""
+    nowhere = {"address": f"127.0.0.1:{process.free_port()}", **{key: "/nonexistent" for key in ("ca_file", "cert_file", "key_file")}}
+    boat, port = build(tmp_path, stub_component(NAME), collector=nowhere)
+    with Daemon(boat, http_port=port) as daemon:
+        text = daemon.get("/metrics")
+    helps = dict(re.findall(r"^# HELP (\w+) (.*)$", text, re.M))
+    shown = [(name, kind, helps[name]) for name, kind in re.findall(r"^# TYPE (\w+) (\w+)$", text, re.M)]
+    page = (pathlib.Path(__file__).parents[2] / "docs/reference/agent-metrics.md").read_text()
+    assert re.findall(r"^\| `(\w+)` \| (\w+) \| .* \| (.*) \|$", page, re.M) == shown
 
 
 def test_logs_can_be_json(tmp_path):
