@@ -13,7 +13,9 @@
 #define DEFAULT_CONFIG "/etc/lifeboat/agent.yaml"
 
 const struct command commands[] = {
-    {.name = "run", .arguments = "", .help = "the daemon: jobs on their schedules"},
+    {.name = "run",
+     .arguments = "",
+     .help = "the daemon: jobs on their schedules, health, metrics"},
     {.name = "check",
      .arguments = "[COMPONENT...]",
      .help = "configuration, connections, rights, tools, stores: a line each",
