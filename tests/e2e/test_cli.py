@@ -45,7 +45,7 @@ def rows(pg):
     (["backup", "--nonsense"], "--nonsense"),
     (["backup", "--yes"], "backup has no option --yes"),
     (["restore", "--to"], "--to needs a value"),
-    (["run"], "comes with the daemon"),
+    (["run", "orders-db"], "usage: lifeboat-agent run"),
     (["upload"], "no fallback"),
     (["restore", "--yes"], "exactly one COMPONENT"),
     (["restore", "--yes", "a", "b"], "exactly one COMPONENT"),

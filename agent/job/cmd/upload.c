@@ -67,9 +67,6 @@ static int upload(struct job *job, const struct target *target, struct err *err)
     struct upload_result result;
     int rc;
 
-    if (target->fallback == NULL)
-        return err_set(err, ERR_USAGE, "there is no fallback in %s, so nothing can wait there",
-                       job->in->config_path);
     rc = upload_run(target->fallback, target->site, &watcher, &result, err);
     if (result.sent > 0)
         recording_report(job)->retention_held = after_commit(target);
@@ -88,5 +85,12 @@ static int upload(struct job *job, const struct target *target, struct err *err)
 
 int cmd_upload(struct job *job)
 {
-    return job_each(job, upload);
+    struct err err = ERR_INIT;
+
+    if (job->options->fallback_store != NULL)
+        return job_each(job, upload);
+    err_set(&err, ERR_USAGE, "there is no fallback in %s, so nothing can wait there",
+            job->in->config_path);
+    log_err("upload failed", &err, NULL, 0);
+    return err_kind_exit_status(err.kind);
 }
