@@ -237,12 +237,14 @@ if [ "$keep" = yes ]; then
     trap - EXIT
     say "Done, and left running:"
     cat <<TEXT
-  curl http://127.0.0.1:$port_agent/metrics               the agent's metrics; its log: $folder/agent.log
-  curl http://127.0.0.1:$port_collector_http/metrics               the collector's; its log: $folder/collector.log
-  psql -h 127.0.0.1 -p $port_postgres -U postgres aipx        the database
-  $folder/agent.yaml        the agent's configuration; it notices a change
-  $bin/lifeboat-agent list -c $folder/agent.yaml
-  $folder/stop.sh        stops all, and removes the folder
+  the agent       curl http://127.0.0.1:$port_agent/metrics
+                  $folder/agent.yaml (a change is noticed), agent.log
+  the collector   curl http://127.0.0.1:$port_collector_http/metrics
+                  $folder/collector.yaml, collector.log
+  the database    $pg_bin/psql -h 127.0.0.1 -p $port_postgres -U postgres aipx
+  the backups     $bin/lifeboat-agent list -c $folder/agent.yaml
+  stop all of it, and remove the folder:
+                  $folder/stop.sh
 TEXT
     exit 0
 fi
