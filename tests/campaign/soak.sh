@@ -14,4 +14,4 @@ export LIFEBOAT_SOAK_JOBS=${1:-10000}
 LIFEBOAT_BIN=$(realpath "${LIFEBOAT_BIN:-build/asan/bin}")
 export LIFEBOAT_BIN PYTHONDONTWRITEBYTECODE=1
 cd tests
-exec python3 -m pytest -v -p no:cacheprovider e2e/test_soak.py
+exec /usr/bin/python3 -m pytest -v -p no:cacheprovider e2e/test_soak.py

@@ -54,6 +54,8 @@ class Day:
         """The next slot's backup, which is the so-manieth of this outcome."""
         self.clock.forward(SLOT_S)
         self.daemon.hup()
+        if outcome == "in_part":  # its line costs less to look for than the metrics
+            self.daemon.wait_log("backup on local disk only", times)
         self.daemon.wait_metric("lifeboat_agent_jobs_total", times, component=NAME, kind="backup", outcome=outcome)
 
     def local(self) -> dict[str, bytes]:
