@@ -26,6 +26,7 @@ AWAY_JOBS = max(100, JOBS // 50)
 COMPONENTS = 10
 MIB = 1 << 20
 LIMIT_BYTES, GROWTH_BYTES = 8 * MIB, 256 * 1024
+CACHE_BYTES = 2_000 * 1024  # of the database's pages in the collector: SQLite fills them one by one, and no more
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -101,12 +102,12 @@ class Soak:
         self.daemon.hup()
 
 
-def grows_not(samples: list[Sample], who: str) -> None:
+def grows_not(samples: list[Sample], who: str, cache_bytes: int = 0) -> None:
     """The last quarter against the second one: in the first, everything is used for its first time."""
     quarter = len(samples) // 4
     early, late = samples[quarter:2 * quarter], samples[-quarter:]
     growth = statistics.median(one.own for one in late) - statistics.median(one.own for one in early)
-    assert growth <= GROWTH_BYTES, f"{who} has grown by {growth} bytes"
+    assert growth <= GROWTH_BYTES + cache_bytes, f"{who} has grown by {growth} bytes"
     # The least: a connection that reads the metrics may not be closed yet.
     for what in ("descriptors", "threads"):
         assert min(getattr(one, what) for one in late) == min(getattr(one, what) for one in early), f"{what} of {who}"
@@ -128,7 +129,7 @@ def test_thousands_of_jobs(folder, tell):
         tell(f"{soak.jobs} jobs in {time.monotonic() - began:.0f} s")
         assert all(one.pss <= LIMIT_BYTES for one in soak.samples), max(one.pss for one in soak.samples)
         grows_not(soak.samples, "the daemon")
-        grows_not(soak.collectors, "the collector")
+        grows_not(soak.collectors, "the collector", CACHE_BYTES)
         wait_until(lambda: collector.query("SELECT count(DISTINCT sequence) FROM report")[0][0] >= soak.jobs, 20, "all")
         assert soak.daemon.stop() == 0
 
