@@ -170,7 +170,8 @@ def test_a_job_that_dies_is_reported_and_the_next_one_runs(tmp_path, clock):
         clock.set("2026-11-24 07:30:00")
         daemon.hup()
         daemon.wait_metric("lifeboat_agent_jobs_total", 1, component=NAME, kind="backup", outcome="done")
-    assert len(history(tmp_path / "state", NAME)) == 2
+        daemon.wait_metric("lifeboat_agent_jobs_total", 1, component=NAME, kind="prune", outcome="done")
+    assert len(history(tmp_path / "state", NAME)) == 3  # it died, what it left was cleaned, the next one
 
 
 def test_a_job_that_hangs_is_killed_and_reported(tmp_path):
