@@ -35,6 +35,7 @@ struct item {
     lifeboat_v1_ComponentState state;
     struct planned planned[SCHEDULED]; /* as scheduled_kinds */
     bool must_clean;
+    bool unreadable;         /* its state, which was said */
     unsigned uploads_failed; /* in a row */
     int64_t upload_mono_us;  /* not before */
 };
@@ -166,10 +167,13 @@ void agenda_refresh(struct agenda *agenda)
         struct item *item = &agenda->items[i];
         struct err err = ERR_INIT;
 
-        if (journal_state(agenda->options->state_path, item->component->name, &item->state, &err) <
-            0)
+        bool readable = journal_state(agenda->options->state_path, item->component->name,
+                                      &item->state, &err) == 0;
+
+        if (!readable && !item->unreadable)
             log_warn("what is known of a component cannot be read",
                      LOG_TEXT("component", item->component->name), LOG_TEXT("err", err.text));
+        item->unreadable = !readable;
         settle(agenda, item, now_ms);
     }
 }

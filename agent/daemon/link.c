@@ -53,9 +53,12 @@ struct link {
     char host[256], port[6];
     unsigned failed;                              /* attempts in a row */
     char cause[sizeof((struct err *)NULL)->text]; /* the last one told */
-    uint64_t sent, acknowledged;                  /* sequences */
+    /* Sequences: up to where the queue was read, the last one sent, and up to where the collector
+     * has them. */
+    uint64_t looked_at, sent, acknowledged;
     uint64_t beat;
-    int64_t heard_us; /* the last answer */
+    bool queue_broken; /* it could not be read, which was said */
+    int64_t heard_us;  /* the last answer */
 };
 
 static void begin(struct link *link);
@@ -170,13 +173,14 @@ static void send_heartbeat(struct link *link)
     set_timer(link, HEARTBEAT_MS + backoff_ms(1, HEARTBEAT_MORE_MS, HEARTBEAT_MORE_MS));
 }
 
-/* One that cannot be read would keep all behind it from going. */
+/* One that cannot be read is passed over: it would keep all behind it from going. */
 static int send_report(struct link *link, uint64_t sequence, struct err *err)
 {
     lifeboat_v1_AgentMessage *message = blank_message(lifeboat_v1_AgentMessage_report_tag);
 
     if (queue_read(link->options->state_path, sequence, &message->body.report, err) == 0) {
         send_message(link, message);
+        link->sent = sequence;
     } else if (err->kind == ERR_CORRUPT || err->kind == ERR_NOT_FOUND) {
         log_warn("a report is lost", LOG_NUMBER("sequence", sequence), LOG_TEXT("err", err->text));
         err_clear(err);
@@ -195,7 +199,7 @@ void link_look(struct link *link)
 
     if (link == NULL)
         return;
-    rc = queue_list(link->options->state_path, link->sent, sequences, WINDOW, &count,
+    rc = queue_list(link->options->state_path, link->looked_at, sequences, WINDOW, &count,
                     &link->status.waiting, &err);
     /* A window is sent whole and acknowledged before the next one. */
     if (rc == 0 && (link->state != LINK_UP || link->sent > link->acknowledged))
@@ -203,10 +207,11 @@ void link_look(struct link *link)
     for (size_t i = 0; rc == 0 && i < count; i++) {
         rc = send_report(link, sequences[i], &err);
         if (rc == 0)
-            link->sent = sequences[i];
+            link->looked_at = sequences[i];
     }
-    if (rc < 0)
+    if (rc < 0 && !link->queue_broken)
         log_warn("the reports that wait cannot be read", LOG_TEXT("err", err.text));
+    link->queue_broken = rc < 0;
 }
 
 static int acknowledge(struct link *link, uint64_t sequence, struct err *err)
@@ -216,6 +221,8 @@ static int acknowledge(struct link *link, uint64_t sequence, struct err *err)
             return -1;
         link->acknowledged = sequence;
     }
+    if (link->looked_at < link->acknowledged)
+        link->looked_at = link->acknowledged;
     if (link->sent < link->acknowledged)
         link->sent = link->acknowledged;
     return 0;
@@ -230,7 +237,7 @@ static int on_welcome(struct link *link, const lifeboat_v1_Welcome *welcome, str
                        (unsigned)welcome->protocol, WIRE_PROTOCOL);
     link->state = LINK_UP;
     link->status.up = true;
-    link->sent = link->acknowledged = 0;
+    link->looked_at = link->sent = link->acknowledged = 0;
     if (acknowledge(link, welcome->sequence, err) < 0)
         return -1;
     log_info("the link to the collector is up",

@@ -123,6 +123,19 @@ def test_an_agent_killed_while_it_numbers(tmp_path, collector):
     assert len({report.sequence for report in sent}) == len(sent)
 
 
+def test_a_report_that_is_spoilt_holds_up_no_other(tmp_path, collector):
+    boat, port = build(tmp_path, link(collector), stub_component(NAME))
+    make_reports(tmp_path, 3).wait(10)
+    waiting(tmp_path)[-1].write_bytes(b"\xff\xff\xff")
+    with Daemon(boat, http_port=port) as daemon:
+        daemon.wait_log("a report is lost")
+        make_reports(tmp_path, 2).wait(10)
+        daemon.hup()
+        wait_until(lambda: len(numbers(collector)) == 4, 20, "the others are there")
+        wait_until(lambda: not waiting(tmp_path), 20, "nothing waits")
+    assert numbers(collector) == [1, 2, 4, 5]
+
+
 def test_a_collector_that_is_away_disturbs_nothing(tmp_path, collector):
     clock = Clock(tmp_path, time.time())
     collector.stop()
