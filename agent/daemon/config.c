@@ -74,20 +74,19 @@ int config_look(struct config *config)
     size_t len = 0;
 
     if (file_read(config->path, OPTION_FILE_MAX_BYTES, &data, &len, &err) < 0) {
-        /* Said once: an unreadable file is remembered as an empty one. */
-        if (config->seen_bytes > 0 || config->valid)
+        if (config->seen != NULL)
             refuse(config, &err);
-        len = 0;
+        free(config->seen);
+        config->seen = NULL;
+        return 0;
     }
-    if (len == config->seen_bytes && (len == 0 || memcmp(data, config->seen, len) == 0)) {
+    if (config->seen != NULL && len == config->seen_bytes && memcmp(data, config->seen, len) == 0) {
         free(data);
         return 0;
     }
     free(config->seen);
     config->seen = data;
     config->seen_bytes = len;
-    if (len == 0)
-        return 0;
     if (adopt(config, &err) < 0) {
         refuse(config, &err);
         return 0;

@@ -13,7 +13,7 @@ struct config {
     struct agent_options *options; /* owned; replaced by config_look */
     int fd;                        /* the bytes of options, for jobs */
     bool valid;                    /* what the file says now is what is in force, or may be */
-    char *seen;                    /* what the file said when last looked at */
+    char *seen; /* what the file said when last looked at; NULL: it could not be read */
     size_t seen_bytes;
 };
 

@@ -81,6 +81,15 @@ static void drop(struct job *job)
     job->recording = NULL;
 }
 
+/* Masked whole before it is cut: half a secret would not be known for one. */
+static void set_error(lifeboat_v1_Error *message, const struct err *err)
+{
+    struct err shown = *err;
+
+    log_mask(shown.text);
+    wire_set_error(message, &shown);
+}
+
 static void add_store(lifeboat_v1_Report *report, const char *name, bool fallback,
                       const struct err *err)
 {
@@ -89,10 +98,8 @@ static void add_store(lifeboat_v1_Report *report, const char *name, bool fallbac
     *store = (lifeboat_v1_StoreOutcome){.good = err == NULL, .fallback = fallback};
     WIRE_SET(store->store, name);
     store->has_error = err != NULL;
-    if (err != NULL) {
-        wire_set_error(&store->error, err);
-        log_mask(store->error.text);
-    }
+    if (err != NULL)
+        set_error(&store->error, err);
 }
 
 void recording_in_part(const struct job *job, const struct target *target, const struct err *why)
@@ -132,8 +139,7 @@ static void set_outcome(lifeboat_v1_Report *report, const struct err *err)
         report->outcome =
             err->kind == ERR_ELSEWHERE ? lifeboat_v1_Outcome_SKIPPED : lifeboat_v1_Outcome_FAILED;
         report->has_error = true;
-        wire_set_error(&report->error, err);
-        log_mask(report->error.text);
+        set_error(&report->error, err);
     } else if (report->outcome == lifeboat_v1_Outcome_OUTCOME_UNKNOWN) {
         report->outcome = lifeboat_v1_Outcome_DONE;
     }

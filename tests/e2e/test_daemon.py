@@ -136,6 +136,27 @@ def test_a_changed_configuration_is_adopted_and_a_wrong_one_refused(tmp_path, cl
         daemon.wait_log("backup committed", 3)
 
 
+def test_a_configuration_that_vanishes_or_is_empty_changes_nothing(tmp_path, clock):
+    boat, port = build(tmp_path, stub_component(NAME, schedule="0 * * * *"))
+    good = boat.config_path.read_text()
+    with Daemon(boat, http_port=port, env=clock.env) as daemon:
+        boat.config_path.write_text("")
+        daemon.hup()
+        daemon.wait_log("the changed configuration is refused")
+        boat.config_path.unlink()
+        daemon.hup()
+        daemon.wait_log("the changed configuration is refused", 2)
+        daemon.hup()
+        daemon.wait_metric("lifeboat_agent_config_valid", 0)
+        clock.set("2026-11-24 08:00:00")
+        daemon.hup()
+        daemon.wait_log("backup committed")
+        boat.config_path.write_text(good)
+        daemon.hup()
+        daemon.wait_metric("lifeboat_agent_config_valid", 1)
+        assert daemon.count("is refused") == 2
+
+
 def test_a_wrong_configuration_stops_the_start(tmp_path):
     boat = StubLifeboat(tmp_path / "agent", configs.config(tmp_path, stub_component(NAME, schedule="never")))
     result = boat.run("run", expect=2)
