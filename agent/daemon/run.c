@@ -24,7 +24,8 @@
 #define STORES                                                                                     \
     (sizeof((lifeboat_v1_Component *)NULL)->stores /                                               \
      sizeof((lifeboat_v1_Component *)NULL)->stores[0])
-#define STOP_S 1.8 /* SIGTERM ends everything within two seconds */
+#define STOP_S 1.75 /* SIGTERM ends everything within two seconds */
+#define LAST_S 0.15 /* for what was killed then to be seen and written down */
 
 struct daemon {
     struct ev_loop *loop;
@@ -35,7 +36,7 @@ struct daemon {
     struct job_child *child;
     struct errand errand; /* of child; its component only while the options live */
     int64_t began_ms, child_since_ms;
-    bool stopping;
+    bool stopping, killed; /* the job was asked to stop; it was killed */
     ev_timer tick, stop;
     ev_signal on_term, on_int, on_hup;
 };
@@ -214,9 +215,13 @@ static void on_late(struct ev_loop *loop, ev_timer *timer, int events)
     struct daemon *daemon = timer->data;
 
     (void)events;
-    if (daemon->child != NULL)
-        child_stop(daemon->child, true, "the agent was stopped");
-    ev_break(loop, EVBREAK_ALL);
+    if (daemon->child == NULL || daemon->killed) {
+        ev_break(loop, EVBREAK_ALL);
+        return;
+    }
+    daemon->killed = true;
+    child_stop(daemon->child, true, "the agent was stopped");
+    ev_timer_again(loop, timer);
 }
 
 static void on_stop(struct ev_loop *loop, ev_signal *watcher, int events)
@@ -237,7 +242,7 @@ static void on_stop(struct ev_loop *loop, ev_signal *watcher, int events)
 static void watch(struct daemon *daemon)
 {
     ev_timer_init(&daemon->tick, on_tick, 0, TICK_S);
-    ev_timer_init(&daemon->stop, on_late, STOP_S, 0);
+    ev_timer_init(&daemon->stop, on_late, STOP_S, LAST_S);
     ev_signal_init(&daemon->on_term, on_stop, SIGTERM);
     ev_signal_init(&daemon->on_int, on_stop, SIGINT);
     ev_signal_init(&daemon->on_hup, on_hup, SIGHUP);

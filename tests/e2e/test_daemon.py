@@ -176,6 +176,7 @@ def test_what_a_stop_interrupts_is_over_within_two_seconds(tmp_path):
             assert daemon.stop() == 0
             assert time.monotonic() - began < 2.5
             wait_until(lambda pid=job: not process.alive(pid), 5, "the job is gone")
+        assert len(history(folder / "state", NAME)) == 1
 
 
 def test_a_job_that_dies_is_reported_and_the_next_one_runs(tmp_path, clock):
