@@ -301,7 +301,8 @@ def test_killed_at_any_moment_it_starts_again_and_cleans_up(tmp_path, clock):
     stored = {path.name for path in (tmp_path / "store").glob("*/*/*/*/data/*")}
     assert stored == set(backups)
     assert not list((tmp_path / "store").rglob("*.part-*"))
-    assert not list((tmp_path / "state/jobs").rglob("*.json"))
+    # One that was killed before it wrote into its record did nothing, and the record stays for a minute.
+    assert not [path for path in (tmp_path / "state/jobs").rglob("*.json") if path.stat().st_size > 0]
     boat.run("verify", "--all", env=clock.env)
 
 
