@@ -28,6 +28,7 @@ struct planned {
     struct plan plan;
     int64_t interval_ms;
     int64_t started_ms; /* by this daemon; a job that was skipped leaves no other trace */
+    int64_t before_ms;  /* what started_ms was before the last start */
 };
 
 struct item {
@@ -257,13 +258,31 @@ static struct item *item_of(struct agenda *agenda, const struct errand *errand)
     return &agenda->items[errand->component - agenda->options->components];
 }
 
+static void note_start(struct planned *planned)
+{
+    planned->before_ms = planned->started_ms;
+    planned->started_ms = clock_wall_ms();
+}
+
+/* A command took the component's lock between our look at it and the job's: its slot still waits.
+ */
+static void take_back_start(struct item *item, const lifeboat_v1_Report *report)
+{
+    if (report->outcome != lifeboat_v1_Outcome_SKIPPED ||
+        strcmp(report->error.kind, err_kind_name(ERR_REFUSED)) != 0)
+        return;
+    for (size_t kind = 0; kind < SCHEDULED; kind++)
+        if (scheduled_kinds[kind] == report->kind)
+            item->planned[kind].started_ms = item->planned[kind].before_ms;
+}
+
 void agenda_started(struct agenda *agenda, const struct errand *errand)
 {
     struct item *item = item_of(agenda, errand);
 
     for (size_t kind = 0; kind < SCHEDULED; kind++)
         if (scheduled_kinds[kind] == errand->kind)
-            item->planned[kind].started_ms = clock_wall_ms();
+            note_start(&item->planned[kind]);
     if (errand->kind == lifeboat_v1_JobKind_PRUNE)
         item->must_clean = false;
 }
@@ -292,6 +311,7 @@ void agenda_ended(struct agenda *agenda, const struct errand *errand,
     if (died && errand->kind != lifeboat_v1_JobKind_PRUNE)
         item->must_clean = true;
     warn_if_long(item, report);
+    take_back_start(item, report);
     if (outcome == lifeboat_v1_Outcome_DONE && (errand->kind == lifeboat_v1_JobKind_BACKUP ||
                                                 errand->kind == lifeboat_v1_JobKind_UPLOAD)) {
         /* The store is there. */

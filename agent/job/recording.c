@@ -136,8 +136,10 @@ static void count_waiting(const struct job *job, const struct target *target)
 static void set_outcome(lifeboat_v1_Report *report, const struct err *err)
 {
     if (err != NULL) {
-        report->outcome =
-            err->kind == ERR_ELSEWHERE ? lifeboat_v1_Outcome_SKIPPED : lifeboat_v1_Outcome_FAILED;
+        /* A wrong use is no failure of anything. */
+        report->outcome = err->kind == ERR_ELSEWHERE || err->kind == ERR_USAGE
+                              ? lifeboat_v1_Outcome_SKIPPED
+                              : lifeboat_v1_Outcome_FAILED;
         report->has_error = true;
         set_error(&report->error, err);
     } else if (report->outcome == lifeboat_v1_Outcome_OUTCOME_UNKNOWN) {
