@@ -230,10 +230,12 @@ static const char *trigger_word(lifeboat_v1_Trigger trigger)
                                                      : "automatic";
 }
 
-/* Between fork and exec: only what is safe there. The job goes down with the daemon, cleanly. */
+/* Between fork and exec: only what is safe there. The job goes down with the daemon, cleanly. What
+ * it would print for a person is for nobody here: the log has it. */
 static void become_job(const char *program, char *const *argv, char *const *env, int channel,
                        int config_fd, pid_t parent)
 {
+    int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
     const struct sigaction normal = {.sa_handler = SIG_DFL};
     sigset_t none;
 
@@ -245,7 +247,8 @@ static void become_job(const char *program, char *const *argv, char *const *env,
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent)
         _exit(127);
-    if (fcntl(channel, F_SETFD, 0) >= 0 && fcntl(config_fd, F_SETFD, 0) >= 0)
+    if (dup2(nowhere, STDOUT_FILENO) >= 0 && fcntl(channel, F_SETFD, 0) >= 0 &&
+        fcntl(config_fd, F_SETFD, 0) >= 0)
         execve(program, argv, env);
     _exit(127);
 }

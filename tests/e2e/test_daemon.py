@@ -349,6 +349,7 @@ def test_logs_can_be_json(tmp_path):
         daemon.wait_log("backup committed")
         for line in daemon.log.splitlines():
             assert {"time", "level", "msg"} <= set(json.loads(line))
+        assert daemon.running.stdout == ""
 
 
 def test_help_and_misuse(tmp_path):
