@@ -110,7 +110,7 @@ def grows_not(samples: list[Sample], who: str, cache_bytes: int = 0) -> None:
     assert growth <= GROWTH_BYTES + cache_bytes, f"{who} has grown by {growth} bytes"
     # The least: a connection that reads the metrics may not be closed yet.
     for what in ("descriptors", "threads"):
-        assert min(getattr(one, what) for one in late) == min(getattr(one, what) for one in early), f"{what} of {who}"
+        assert min(getattr(one, what) for one in late) <= min(getattr(one, what) for one in early), f"{what} of {who}"
 
 
 def test_thousands_of_jobs(folder, tell):
