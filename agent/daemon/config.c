@@ -47,7 +47,7 @@ int config_open(const char *path, struct config *config, struct err *err)
     if (file_read(path, OPTION_FILE_MAX_BYTES, &config->seen, &config->seen_bytes, err) < 0) {
         struct err why = *err;
 
-        return err_set(err, ERR_CONFIG, "%s: %s; -c names the configuration file", path, why.text);
+        return err_set(err, ERR_CONFIG, "%s; -c names the configuration file", why.text);
     }
     return adopt(config, err);
 }
