@@ -58,7 +58,8 @@ struct rdb *rdb_new(void);
 void rdb_free(struct rdb *rdb);
 void rdb_on_key(struct rdb *rdb, rdb_key_fn *on_key, void *arg);
 /* Any split of a file into calls gives the same result. ERR_CORRUPT says what is wrong and at
- * which byte; after it the parser is of no more use. Bytes after the end are corrupt too. */
+ * which byte; ERR_NOT_YET: of a version that is not known, or with a value that only its module can
+ * read. After an error the parser is of no more use. Bytes after the end are corrupt too. */
 int rdb_feed(struct rdb *rdb, const uint8_t *data, size_t len, struct err *err);
 /* The end of the bytes: the file must be whole, its checksum right. */
 int rdb_finish(struct rdb *rdb, struct err *err);
