@@ -344,7 +344,6 @@ int rdb_finish(struct rdb *rdb, struct err *err)
 {
     if (rdb->state == RDB_END)
         return 0;
-    rdb->state = RDB_BROKEN;
     return err_set(err, ERR_CORRUPT, "the RDB file is cut off after %llu bytes",
                    (unsigned long long)rdb->taken);
 }
