@@ -260,7 +260,7 @@ static void on_io(struct ev_loop *loop, ev_io *io, int events)
 /* --- for owners --- */
 
 /* Without this any certificate of the authority would do: failing is not an option. */
-static void expect_name(SSL *ssl, const char *name)
+void tls_expect_name(SSL *ssl, const char *name)
 {
     size_t len = strlen(name);
     char *host;
@@ -292,7 +292,7 @@ struct tls_conn *tls_conn_new(const struct tls_context *context, int fd, const c
     if (conn->ssl == NULL || SSL_set_fd(conn->ssl, fd) != 1)
         abort(); /* out of memory */
     if (name != NULL)
-        expect_name(conn->ssl, name);
+        tls_expect_name(conn->ssl, name);
     if (context->server)
         SSL_set_accept_state(conn->ssl);
     else

@@ -124,11 +124,23 @@ static int read_key(SSL_CTX *ssl, const char *path, struct err *err)
     return rc;
 }
 
-static int read_files(SSL_CTX *ssl, const struct tls_files *files, struct err *err)
+static int read_authorities(SSL_CTX *ssl, const char *ca_file, struct err *err)
+{
+    if (ca_file != NULL)
+        return read_certificates(ca_file, add_authority, ssl, err);
+    if (SSL_CTX_set_default_verify_paths(ssl) != 1)
+        return err_set(err, ERR_CONFIG, "the system's authorities cannot be read: %s", reason());
+    return 0;
+}
+
+int tls_read_files(SSL_CTX *ssl, const struct tls_files *files, struct err *err)
 {
     ERR_clear_error();
-    if (read_certificates(files->ca_file, add_authority, ssl, err) < 0 ||
-        read_certificates(files->cert_file, add_own, ssl, err) < 0 ||
+    if (read_authorities(ssl, files->ca_file, err) < 0)
+        return -1;
+    if (files->cert_file == NULL)
+        return 0;
+    if (read_certificates(files->cert_file, add_own, ssl, err) < 0 ||
         read_key(ssl, files->key_file, err) < 0)
         return -1;
     if (X509_cmp_current_time(X509_get0_notAfter(SSL_CTX_get0_certificate(ssl))) < 0)
@@ -160,7 +172,7 @@ int tls_context_new(const struct tls_files *files, bool server, struct tls_conte
     if (ssl == NULL)
         abort(); /* out of memory */
     set_rules(ssl, server);
-    if (read_files(ssl, files, err) < 0) {
+    if (tls_read_files(ssl, files, err) < 0) {
         SSL_CTX_free(ssl);
         return -1;
     }
