@@ -17,8 +17,9 @@
  * has three parts of 8 MiB in flight besides, and 64 MiB in all. */
 #define ZSTD_MAX_LEVEL 2
 
-static const char *const systems[] = {[SYSTEM_POSTGRES] = "postgres", NULL};
-static const char *const systems_not_yet[] = {"redis", "kafka", NULL};
+static const char *const systems[] = {
+    [SYSTEM_POSTGRES] = "postgres", [SYSTEM_REDIS] = "redis", NULL};
+static const char *const systems_not_yet[] = {"kafka", NULL};
 static const char *const runs_on[] = {
     [RUN_ON_PRIMARY] = "primary", [RUN_ON_REPLICA] = "replica", NULL};
 static const char *const runs_on_not_yet[] = {"one", "each", NULL};
@@ -79,7 +80,7 @@ static int check_compress(const char *value, struct err *err)
     return codec_parse(value, &codec, &level, err);
 }
 
-static const char *const component_sections[] = {"postgres", "retention", "verify",
+static const char *const component_sections[] = {"postgres", "redis",     "retention", "verify",
                                                  "drill",    "objective", NULL};
 static const struct option component_rows[] = {
     {.key = "name",
@@ -109,8 +110,10 @@ static const struct option component_rows[] = {
     {.key = "assert",
      .type = OPT_LIST,
      .offset = offsetof(struct component_options, assertions),
-     .help = "SQL that must give one row with true in what was restored, before it replaces "
-             "anything, and in a drill."},
+     .help =
+         "What must hold in what was restored, before it replaces anything, and in a drill. For "
+         "Postgres: SQL that gives one row with true. For Redis: a command and what its answer "
+         "must be, like `DBSIZE > 0`."},
     {.key = "run_on",
      .type = OPT_CHOICE,
      .offset = offsetof(struct component_options, run_on),
@@ -169,7 +172,6 @@ static const struct option component_rows[] = {
      .max = UINT64_C(64) << 30,
      .help = "Where a stream is cut."},
     {.key = "full_every", .type = OPT_NOT_YET, .help = "it belongs to Kafka, which comes later"},
-    {.key = "redis", .type = OPT_NOT_YET, .help = "Redis comes with a later version"},
     {.key = "kafka", .type = OPT_NOT_YET, .help = "Kafka comes with a later version"},
     OPTION_END,
 };
@@ -310,26 +312,44 @@ static int check_limits(const struct option_node *node, const struct component_o
     return 0;
 }
 
+/* The section of its own system; one of another would be read by nobody. */
+static int read_system(const struct option_node *node, struct component_options *component,
+                       struct err *err)
+{
+    const struct option_node *section = option_node_section(node, systems[component->system]);
+
+    for (size_t i = 0; systems[i] != NULL; i++)
+        if ((int)i != component->system && option_node_child(node, systems[i]) != NULL)
+            return option_node_fail(node, systems[i], err, ERR_CONFIG,
+                                    "belongs to system: %s, and here system is %s; remove it, or "
+                                    "correct system",
+                                    systems[i], systems[component->system]);
+    if (component->system == SYSTEM_POSTGRES)
+        return option_read(section, postgres_option_rows, NULL, &component->postgres, err);
+    if (option_read(section, redis_option_rows, NULL, &component->redis, err) < 0)
+        return -1;
+    return redis_options_check(section, &component->redis, err);
+}
+
 int component_options_read(const struct option_node *node, const struct agent_options *options,
                            struct component_options *component, struct err *err)
 {
     const struct {
         const char *key;
         const struct option *rows;
-        void *base;
     } sections[] = {
-        {"postgres", postgres_option_rows, &component->postgres},
-        {"verify", verify_rows, component},
-        {"drill", drill_rows, component},
-        {"objective", objective_rows, component},
+        {"verify", verify_rows},
+        {"drill", drill_rows},
+        {"objective", objective_rows},
     };
 
     component->jitter_ms = -1;
-    if (option_read(node, component_rows, component_sections, component, err) < 0)
+    if (option_read(node, component_rows, component_sections, component, err) < 0 ||
+        read_system(node, component, err) < 0)
         return -1;
     for (size_t i = 0; i < sizeof sections / sizeof sections[0]; i++)
         if (option_read(option_node_section(node, sections[i].key), sections[i].rows, NULL,
-                        sections[i].base, err) < 0)
+                        component, err) < 0)
             return -1;
     codec_parse(component->compress, &component->codec, &component->level, err);
     if (read_retention(node, &component->retention, err) < 0 ||
@@ -344,6 +364,7 @@ void component_options_free(struct component_options *component)
     option_free(verify_rows, component);
     option_free(drill_rows, component);
     option_free(postgres_option_rows, &component->postgres);
+    option_free(redis_option_rows, &component->redis);
 }
 
 void component_options_describe(struct text *markdown)
@@ -355,6 +376,8 @@ void component_options_describe(struct text *markdown)
     option_describe(retention_rows, markdown);
     text_add(markdown, "\n### components[].postgres\n\n");
     option_describe(postgres_option_rows, markdown);
+    text_add(markdown, "\n### components[].redis\n\n");
+    option_describe(redis_option_rows, markdown);
     text_add(markdown, "\n### components[].verify\n\n");
     option_describe(verify_rows, markdown);
     text_add(markdown, "\n### components[].drill\n\n");

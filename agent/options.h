@@ -6,9 +6,10 @@
 #include "log_options.h"
 #include "option.h"
 #include "postgres_options.h"
+#include "redis_options.h"
 #include "store_options.h"
 
-enum system_kind { SYSTEM_POSTGRES };
+enum system_kind { SYSTEM_POSTGRES, SYSTEM_REDIS };
 enum run_on { RUN_ON_PRIMARY, RUN_ON_REPLICA };
 enum codec { CODEC_NONE, CODEC_GZIP, CODEC_ZSTD };
 
@@ -29,7 +30,7 @@ struct component_options {
     char *name;                    /* as identity; unique */
     int system;                    /* enum system_kind */
     int run_on;                    /* enum run_on */
-    struct option_list assertions; /* SQL, each must give one row with true */
+    struct option_list assertions; /* in the system's language; each must hold */
     struct option_list stores;     /* names; exactly one so far */
     char *compress;                /* as written: "zstd:1" */
     enum codec codec;              /* from compress */
@@ -44,7 +45,8 @@ struct component_options {
     int64_t orphan_age_ms;                      /* must be more than deadline_ms */
     uint64_t attempts;                          /* of one backup */
     uint64_t piece_bytes;                       /* hidden */
-    struct postgres_options postgres;
+    struct postgres_options postgres;           /* only of that system; so with the next */
+    struct redis_options redis;
     const struct store_options *store; /* the one named; lent from agent_options */
 };
 
@@ -76,7 +78,7 @@ int agent_options_parse(const char *name, const char *data, size_t len,
                         struct agent_options **options, struct err *err);
 /* NULL is allowed. */
 void agent_options_free(struct agent_options *options);
-/* "postgres"; of an enum system_kind. */
+/* "postgres", "redis"; of an enum system_kind. */
 const char *system_kind_name(int system);
 /* NULL when there is none of that name. Lent. */
 const struct component_options *agent_options_component(const struct agent_options *options,

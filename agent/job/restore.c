@@ -104,6 +104,9 @@ int restore_run(struct site *site, const struct manifest *manifest, const struct
     if (strcmp(manifest->system, site->system->name) != 0)
         return err_set(err, ERR_REFUSED, "backup %s is of %s, component %s is of %s", manifest->id,
                        manifest->system, site->component->name, site->system->name);
+    if (site->system->restore_open == NULL)
+        return err_set(err, ERR_NOT_YET, "restore and drill of %s are not in this version yet",
+                       site->system->name);
     if (site->system->restore_open(&request, site->loop, &restoring.restore, err) == 0)
         rc = run(&restoring, wish, err);
     if (rc < 0)

@@ -65,11 +65,12 @@ struct system_ops {
     int (*prove)(const struct component_options *component, const struct manifest *manifest,
                  const char *object, json_t *findings, struct sink **sink, struct err *err);
 
-    /* Restore and drill. open: everything that can be checked without touching anything has been;
-     * leftovers of dead jobs are cleaned up. stake: the sentence of the question; free it. begin:
-     * the place is made. sink: for the objects in the order of the manifest; NULL sink for one
-     * that is not needed. finish: compared, then (no --to, no scratch) swapped; what was done goes
-     * into findings. close before finish's success: takes everything back. */
+    /* Restore and drill; all NULL: this version has neither. open: everything that can be checked
+     * without touching anything has been; leftovers of dead jobs are cleaned up. stake: the
+     * sentence of the question; free it. begin: the place is made. sink: for the objects in the
+     * order of the manifest; NULL sink for one that is not needed. finish: compared, then (no --to,
+     * no scratch) swapped; what was done goes into findings. close before finish's success: takes
+     * everything back. */
     int (*restore_open)(const struct restore_request *request, struct ev_loop *loop, void **restore,
                         struct err *err);
     char *(*restore_stake)(void *restore);

@@ -3,8 +3,12 @@
 #include "system.h"
 
 #include "postgres.h"
+#include "redis.h"
 
-static const struct system_ops *const systems[] = {[SYSTEM_POSTGRES] = &postgres_system};
+static const struct system_ops *const systems[] = {
+    [SYSTEM_POSTGRES] = &postgres_system,
+    [SYSTEM_REDIS] = &redis_system,
+};
 
 const struct system_ops *system_get(int system)
 {

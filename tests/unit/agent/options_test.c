@@ -356,10 +356,9 @@ static void test_component_refusals(void **state)
         {COMPONENT, "    stores: [disk]\n    full_every: 24h", ERR_NOT_YET,
          "a.yaml:7: components[0].full_every: not in this version yet: it belongs to Kafka, which "
          "comes later; remove the key for now"},
-        {COMPONENT, "    stores: [disk]\n    redis: {}", ERR_NOT_YET,
-         "a.yaml:7: components[0].redis: not in this version yet: Redis comes with a later "
-         "version; "
-         "remove the key for now"},
+        {COMPONENT, "    stores: [disk]\n    redis: {}", ERR_CONFIG,
+         "a.yaml:7: components[0].redis: belongs to system: redis, and here system is postgres; "
+         "remove it, or correct system"},
         {COMPONENT, "    stores: [disk]\n    schedul: x", ERR_CONFIG,
          "a.yaml:7: components[0].schedul: unknown key; did you mean schedule?"},
         {COMPONENT, "    stores: [disk]\n    schedule: '* * * *'", ERR_CONFIG,
@@ -407,19 +406,174 @@ static void test_names_are_unique(void **state)
            "a.yaml:10: stores[1].name: disk is taken by the one on line 9; choose another");
 }
 
+static char *of_system(const char *system, const char *section)
+{
+    return text_format("components:\n  - name: s\n    system: %s\n    stores: [d]\n"
+                       "    retention: forever\n    %s\n"
+                       "stores:\n  - {name: d, type: local, path: /d}\n",
+                       system, section);
+}
+
+static void expect_of_system(const char *system, const char *section, enum err_kind kind,
+                             const char *expected)
+{
+    struct agent_options *options;
+    struct err err = ERR_INIT;
+    char *yaml = of_system(system, section);
+
+    if (parse(yaml, &options, &err) == 0)
+        fail_msg("not refused: %s", section);
+    assert_string_equal(err.text, expected);
+    assert_int_equal(err.kind, kind);
+    free(yaml);
+}
+
 static void test_systems_that_come_later(void **state)
 {
-    static const char yaml[] = "components:\n  - name: s\n    system: redis\n    stores: [d]\n"
-                               "stores:\n  - {name: d, type: local, path: /d}\n";
-    struct agent_options *options;
+    (void)state;
+
+    expect_of_system("kafka", "", ERR_NOT_YET,
+                     "a.yaml:3: components[0].system: \"kafka\" is not in this version yet; use "
+                     "postgres or redis");
+}
+
+static struct agent_options *must_parse_redis(const char *section)
+{
+    struct agent_options *options = NULL;
+    struct err err = ERR_INIT;
+    char *yaml = of_system("redis", section);
+
+    if (parse(yaml, &options, &err) < 0)
+        fail_msg("%s", err.text);
+    free(yaml);
+    return options;
+}
+
+static void test_redis(void **state)
+{
+    struct agent_options *options = must_parse_redis("redis: {url: 'redis://h'}");
+    const struct redis_options *redis = &options->components[0].redis;
+    (void)state;
+
+    assert_int_equal(options->components[0].system, SYSTEM_REDIS);
+    assert_string_equal(redis->url, "redis://h");
+    assert_null(redis->user);
+    assert_null(redis->password);
+    assert_int_equal(redis->method, REDIS_REPLICATION);
+    assert_null(redis->rdb_path);
+    assert_true(redis->timeout_ms == 30000);
+    agent_options_free(options);
+    options = must_parse_redis("redis: {url: 'rediss://[::1]:7000', user: u, password: secret, "
+                               "ca_file: /ca, cert_file: /cert, key_file: /key, method: bgsave, "
+                               "rdb_path: /data/dump.rdb, timeout: 5s}");
+    redis = &options->components[0].redis;
+    assert_string_equal(redis->user, "u");
+    assert_string_equal(redis->password, "secret");
+    assert_string_equal(redis->ca_file, "/ca");
+    assert_string_equal(redis->cert_file, "/cert");
+    assert_string_equal(redis->key_file, "/key");
+    assert_int_equal(redis->method, REDIS_BGSAVE);
+    assert_string_equal(redis->rdb_path, "/data/dump.rdb");
+    assert_true(redis->timeout_ms == 5000);
+    agent_options_free(options);
+}
+
+static void test_redis_refusals(void **state)
+{
+    static const struct {
+        const char *section, *expected;
+    } rows[] = {
+        {"", "a.yaml:2: components[0].redis.url: is required: Where the server is: "
+             "`redis://HOST:PORT`, `rediss://HOST:PORT` (with TLS) or `unix:///PATH`."},
+        {"postgres: {conninfo: host=h}",
+         "a.yaml:6: components[0].postgres: belongs to system: postgres, and here system is redis; "
+         "remove it, or correct system"},
+        {"redis: {url: 'redis://:geheim@h:1'}",
+         "a.yaml:6: components[0].redis.url: \"redis://***@h:1\" holds a user or a password; write "
+         "them as user and password_file (or password)"},
+        {"redis: {url: 'rediss://u:ge/heim@h:1'}",
+         "a.yaml:6: components[0].redis.url: \"rediss://***@h:1\" holds a user or a password; "
+         "write them as user and password_file (or password)"},
+        {"redis: {url: 'redis://h', method: bgsave}",
+         "a.yaml:6: components[0].redis.method: is bgsave, which needs rdb_path: where the "
+         "server's "
+         "file is seen from here, like /data/dump.rdb"},
+        {"redis: {url: 'redis://h', rdb_path: /data/dump.rdb}",
+         "a.yaml:6: components[0].redis.rdb_path: is read with method: bgsave only; add that, or "
+         "remove this"},
+        {"redis: {url: 'redis://h', ca_file: /ca}",
+         "a.yaml:6: components[0].redis.ca_file: is given, but url is not of TLS; write rediss:// "
+         "there, or remove this"},
+        {"redis: {url: 'rediss://h', cert_file: /c}",
+         "a.yaml:6: components[0].redis.cert_file: is given without key_file; add it"},
+        {"redis: {url: 'rediss://h', key_file: /c}",
+         "a.yaml:6: components[0].redis.key_file: is given without cert_file; add it"},
+        {"redis: {url: 'redis://h', user: u}",
+         "a.yaml:6: components[0].redis.user: is given without password; add password_file or "
+         "password"},
+        {"redis: {url: 'redis://h', method: copy}",
+         "a.yaml:6: components[0].redis.method: \"copy\" is not known; use replication or bgsave"},
+        {"redis: {url: 'redis://h', method: bgsave, rdb_path: dump.rdb}",
+         "a.yaml:6: components[0].redis.rdb_path: \"dump.rdb\" is not an absolute path; begin it "
+         "with /"},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < COUNT(rows); i++)
+        expect_of_system("redis", rows[i].section, ERR_CONFIG, rows[i].expected);
+}
+
+static void test_redis_addresses(void **state)
+{
+    static const struct {
+        const char *url;
+        int kind;
+        const char *host, *port;
+    } good[] = {
+        {"redis://h", REDIS_TCP, "h", "6379"},
+        {"redis://h:1/", REDIS_TCP, "h", "1"},
+        {"redis://10.0.0.1:7000", REDIS_TCP, "10.0.0.1", "7000"},
+        {"redis://[::1]", REDIS_TCP, "::1", "6379"},
+        {"rediss://[::1]:7", REDIS_TLS, "::1", "7"},
+        {"rediss://redis.example.com", REDIS_TLS, "redis.example.com", "6379"},
+    };
+    static const char *const wrong[] = {
+        "h:6379",
+        "http://h",
+        "redis://",
+        "redis://:6379",
+        "redis://h:",
+        "redis://h:x",
+        "redis://h:65536",
+        "redis://h/0",
+        "redis://h?a=b",
+        "redis://h#a",
+        "redis://a b",
+        "redis://[::1",
+        "redis://[::1]:",
+        "redis://::1",
+        "redis://u@h",
+        "unix://run/s",
+        "unix:///run/"
+        "0123456789012345678901234567890123456789012345678901234567890123456789"
+        "0123456789012345678901234567890123456789",
+    };
+    struct redis_address address;
     struct err err = ERR_INIT;
     (void)state;
 
-    assert_int_equal(parse(yaml, &options, &err), -1);
-    assert_string_equal(err.text,
-                        "a.yaml:3: components[0].system: \"redis\" is not in this version "
-                        "yet; use postgres");
-    assert_int_equal(err.kind, ERR_NOT_YET);
+    for (size_t i = 0; i < COUNT(good); i++) {
+        assert_int_equal(redis_address_parse(good[i].url, &address, &err), 0);
+        assert_int_equal(address.kind, good[i].kind);
+        assert_string_equal(address.host, good[i].host);
+        assert_string_equal(address.port, good[i].port);
+    }
+    assert_int_equal(redis_address_parse("unix:///run/a@b.sock", &address, &err), 0);
+    assert_int_equal(address.kind, REDIS_UNIX);
+    assert_string_equal(address.path, "/run/a@b.sock");
+    for (size_t i = 0; i < COUNT(wrong); i++)
+        if (redis_address_parse(wrong[i], &address, &err) == 0)
+            fail_msg("not refused: %s", wrong[i]);
 }
 
 static void test_codecs(void **state)
@@ -718,6 +872,9 @@ int main(void)
         cmocka_unit_test(test_component_refusals),
         cmocka_unit_test(test_names_are_unique),
         cmocka_unit_test(test_systems_that_come_later),
+        cmocka_unit_test(test_redis),
+        cmocka_unit_test(test_redis_refusals),
+        cmocka_unit_test(test_redis_addresses),
         cmocka_unit_test(test_codecs),
         cmocka_unit_test(test_local_store_refusals),
         cmocka_unit_test(test_s3_refusals),
