@@ -1,174 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// Connecting, logging in, and asking: every wait is one poll() over the socket and the wish to
-// stop. hiredis only takes answers apart; it is given hooks that refuse an answer before memory is
-// taken for what it announces.
-#include "conn.h"
+// Logging in, and asking. hiredis only takes answers apart; it is given hooks that refuse an answer
+// before memory is taken for what it announces.
+#include "conn_impl.h"
 
-#include "cancel.h"
-#include "clock.h"
-#include "link.h"
 #include "log.h"
 #include "mem.h"
 #include "text.h"
 
-#include <errno.h>
-#include <netdb.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
 #define MAX_ARGUMENTS 16
 #define READ_BYTES    16384
-
-struct redis_conn {
-    struct redis_link link;
-    char *place;
-    redisReader *reader;
-    redisReplyObjectFunctions functions; /* hiredis' own, with bounds */
-    int64_t deadline_mono_us;
-    int64_t timeout_ms;
-};
-
-/* --- waiting --- */
-
-/* Until the link is ready for its events, or until_us (which may lie behind the deadline). */
-static int wait_until(struct redis_conn *conn, int64_t until_us, bool *ready, struct err *err)
-{
-    if (until_us > conn->deadline_mono_us)
-        until_us = conn->deadline_mono_us;
-    for (*ready = false;;) {
-        int64_t left_ms = (until_us - clock_mono_us() + 999) / 1000;
-        struct pollfd fds[2] = {{.fd = cancel_fd(), .events = POLLIN},
-                                {.fd = conn->link.fd, .events = conn->link.events}};
-
-        if (cancel_check(err) < 0)
-            return -1;
-        if (poll(fds, 2,
-                 left_ms < 0       ? 0
-                 : left_ms > 60000 ? 60000
-                                   : (int)left_ms) < 0 &&
-            errno != EINTR)
-            return err_set_errno(err, errno, "poll");
-        if (cancel_check(err) < 0)
-            return -1;
-        *ready = fds[1].revents != 0;
-        if (*ready || left_ms <= 0)
-            return 0;
-    }
-}
-
-static int64_t patience(const struct redis_conn *conn)
-{
-    return clock_mono_us() + conn->timeout_ms * 1000;
-}
-
-static int wait_ready(struct redis_conn *conn, int64_t until_us, struct err *err)
-{
-    bool ready;
-
-    if (wait_until(conn, until_us, &ready, err) < 0)
-        return -1;
-    if (ready)
-        return 0;
-    if (clock_mono_us() >= conn->deadline_mono_us)
-        return err_set(err, ERR_TIMEOUT, "%s: no answer within the time given", conn->place);
-    return err_set(err, ERR_UNREACHABLE, "%s: no answer within %lld ms (timeout)", conn->place,
-                   (long long)conn->timeout_ms);
-}
-
-int redis_conn_pause(struct redis_conn *conn, int ms, struct err *err)
-{
-    struct pollfd stop = {.fd = cancel_fd(), .events = POLLIN};
-    int64_t left_ms = (conn->deadline_mono_us - clock_mono_us()) / 1000;
-
-    if (left_ms <= 0)
-        return err_set(err, ERR_TIMEOUT, "the time given is over");
-    if (poll(&stop, 1, left_ms < ms ? (int)left_ms : ms) < 0 && errno != EINTR)
-        return err_set_errno(err, errno, "poll");
-    return cancel_check(err);
-}
-
-/* --- connecting --- */
-
-static int connect_to(struct redis_conn *conn, int family, const void *address, size_t len,
-                      struct err *err)
-{
-    int result;
-
-    redis_link_close(&conn->link);
-    if (!redis_link_begin(&conn->link, family, address, len))
-        return err_set(err, ERR_UNREACHABLE, "connect to %s: %s", conn->place, strerror(errno));
-    if (wait_ready(conn, patience(conn), err) < 0)
-        return -1;
-    result = redis_link_result(&conn->link);
-    if (result != 0)
-        return err_set(err, ERR_UNREACHABLE, "connect to %s: %s", conn->place, strerror(result));
-    return 0;
-}
-
-static int connect_unix(struct redis_conn *conn, const struct redis_address *address,
-                        struct err *err)
-{
-    struct sockaddr_un name = {.sun_family = AF_UNIX};
-
-    memcpy(name.sun_path, address->path, strlen(address->path) + 1);
-    return connect_to(conn, AF_UNIX, &name, sizeof name, err);
-}
-
-static int connect_host(struct redis_conn *conn, const struct redis_address *address,
-                        struct err *err)
-{
-    const struct addrinfo hints = {
-        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
-    struct addrinfo *found = NULL;
-    int status = getaddrinfo(address->host, address->port, &hints, &found);
-    int rc = -1;
-
-    if (status != 0)
-        return err_set(err, ERR_UNREACHABLE, "look up %s: %s", address->host, gai_strerror(status));
-    for (struct addrinfo *at = found; at != NULL && rc < 0 && err->kind != ERR_CANCELLED;
-         at = at->ai_next)
-        rc = connect_to(conn, at->ai_family, at->ai_addr, at->ai_addrlen, err);
-    freeaddrinfo(found);
-    if (rc == 0)
-        err_clear(err);
-    return rc;
-}
-
-static int secure(struct redis_conn *conn, const struct redis_options *options, const char *host,
-                  struct err *err)
-{
-    int64_t until_us = patience(conn);
-    enum step step;
-
-    if (redis_link_secure(&conn->link, options, host, err) < 0)
-        return -1;
-    while ((step = redis_link_shake(&conn->link, err)) == STEP_AGAIN)
-        if (wait_ready(conn, until_us, err) < 0)
-            return -1;
-    return step == STEP_OK ? 0 : err_wrap(err, "%s", conn->place);
-}
-
-static int reach(struct redis_conn *conn, const struct redis_options *options, struct err *err)
-{
-    struct redis_address address;
-
-    if (redis_address_parse(options->url, &address, err) < 0)
-        return -1;
-    if (address.kind == REDIS_UNIX) {
-        conn->place = mem_strdup(address.path);
-        return connect_unix(conn, &address, err);
-    }
-    conn->place = text_format(strchr(address.host, ':') == NULL ? "%s:%s" : "[%s]:%s", address.host,
-                              address.port);
-    if (connect_host(conn, &address, err) < 0)
-        return -1;
-    return address.kind == REDIS_TLS ? secure(conn, options, address.host, err) : 0;
-}
 
 /* --- asking --- */
 
@@ -190,14 +35,19 @@ static void new_reader(struct redis_conn *conn)
     conn->reader->fn = &conn->functions;
 }
 
+/* A server that wants TLS, or a certificate, may say nothing but that. */
 static int closed(const struct redis_conn *conn, struct err *err)
 {
-    return err_set(err, ERR_UNREACHABLE, "%s: the server closed the connection", conn->place);
+    const char *guess = conn->link.ssl != NULL ? "; does it ask for a certificate (cert_file)?"
+                                               : "; does it ask for TLS (rediss://)?";
+
+    return err_set(err, ERR_UNREACHABLE, "%s: the server closed the connection%s", conn->place,
+                   conn->logged_in ? "" : guess);
 }
 
 static int send_all(struct redis_conn *conn, const char *data, size_t len, struct err *err)
 {
-    int64_t until_us = patience(conn);
+    int64_t until_us = redis_patience(conn);
 
     while (len > 0) {
         size_t done = 0;
@@ -207,7 +57,7 @@ static int send_all(struct redis_conn *conn, const char *data, size_t len, struc
             return err_wrap(err, "%s", conn->place);
         if (step == STEP_END)
             return closed(conn, err);
-        if (step == STEP_AGAIN && wait_ready(conn, until_us, err) < 0)
+        if (step == STEP_AGAIN && redis_wait_ready(conn, until_us, err) < 0)
             return -1;
         data += done;
         len -= done;
@@ -242,7 +92,7 @@ static int feed_reader(struct redis_conn *conn, int64_t until_us, size_t *fed, s
     enum step step = redis_link_read(&conn->link, data, sizeof data, &len, err);
 
     if (step == STEP_AGAIN)
-        return wait_ready(conn, until_us, err);
+        return redis_wait_ready(conn, until_us, err);
     if (step == STEP_END)
         return closed(conn, err);
     if (step == STEP_ERROR)
@@ -258,7 +108,7 @@ static int feed_reader(struct redis_conn *conn, int64_t until_us, size_t *fed, s
 
 static int read_reply(struct redis_conn *conn, redisReply **reply, struct err *err)
 {
-    int64_t until_us = patience(conn);
+    int64_t until_us = redis_patience(conn);
     size_t fed = 0;
     void *read = NULL;
 
@@ -308,16 +158,19 @@ static enum err_kind kind_of(const char *said)
     return ERR_SOURCE;
 }
 
-int redis_reply_check(const redisReply *reply, const char *command, struct err *err)
+int redis_said(const char *said, const char *command, struct err *err)
 {
     char line[320];
 
-    if (reply->type != REDIS_REPLY_ERROR)
-        return 0;
-    snprintf(line, sizeof line, "%s", reply->str);
+    snprintf(line, sizeof line, "%s", said);
     text_fix_utf8(line);
     log_mask(line);
-    return err_set(err, kind_of(reply->str), "%s: %s", command, line);
+    return err_set(err, kind_of(said), "%s: %s", command, line);
+}
+
+int redis_reply_check(const redisReply *reply, const char *command, struct err *err)
+{
+    return reply->type == REDIS_REPLY_ERROR ? redis_said(reply->str, command, err) : 0;
 }
 
 /* Fills argv from args; the count. */
@@ -418,10 +271,11 @@ int redis_conn_open(const struct redis_options *options, int64_t deadline_mono_u
     opened->deadline_mono_us = deadline_mono_us;
     opened->timeout_ms = options->timeout_ms;
     new_reader(opened);
-    if (reach(opened, options, err) < 0 || log_in(opened, options, err) < 0) {
+    if (redis_dial(opened, options, err) < 0 || log_in(opened, options, err) < 0) {
         redis_conn_close(opened);
         return -1;
     }
+    opened->logged_in = true;
     *conn = opened;
     return 0;
 }
@@ -469,4 +323,9 @@ int redis_conn_fd(const struct redis_conn *conn)
 short redis_conn_events(const struct redis_conn *conn)
 {
     return conn->link.events;
+}
+
+int redis_conn_wait(struct redis_conn *conn, struct err *err)
+{
+    return redis_wait_ready(conn, redis_patience(conn), err);
 }

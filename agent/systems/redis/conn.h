@@ -35,6 +35,8 @@ int redis_conn_ask(struct redis_conn *conn, size_t argc, const char *const *argv
 /* 0; or -1 for an answer that is an error, with the kind that it means and "COMMAND: " before it.
  */
 int redis_reply_check(const redisReply *reply, const char *command, struct err *err);
+/* The same for an error's text, without its "-": always -1. */
+int redis_said(const char *said, const char *command, struct err *err);
 /* Both; the arguments are strings, NULL at the end. reply may be NULL when it is of no interest. */
 int redis_conn_call(struct redis_conn *conn, redisReply **reply, struct err *err, ...)
     __attribute__((sentinel));
@@ -51,6 +53,8 @@ enum step redis_conn_read(struct redis_conn *conn, uint8_t *data, size_t cap, si
 int redis_conn_fd(const struct redis_conn *conn);
 /* Of poll(), after AGAIN. */
 short redis_conn_events(const struct redis_conn *conn);
+/* After AGAIN: waits for them, as long as for an answer. */
+int redis_conn_wait(struct redis_conn *conn, struct err *err);
 
 /* Waits so long, at most until the deadline; -1 when that passed or a stop is wished for. */
 int redis_conn_pause(struct redis_conn *conn, int ms, struct err *err);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The socket. TLS 1.2 is allowed, unlike towards the collector: servers and their proxies are not
 // ours to choose.
-#include "link.h"
+#include "redis_link.h"
 
 #include "file.h"
 #include "tls_internal.h"
@@ -103,7 +103,7 @@ static enum step ssl_step(struct redis_link *link, int rc, struct err *err)
     case SSL_ERROR_ZERO_RETURN:
         break;
     case SSL_ERROR_SYSCALL:
-        if (errno_value != 0) {
+        if (errno_value != 0 && errno_value != ECONNRESET && errno_value != EPIPE) {
             err_set(err, ERR_UNREACHABLE, "%s", strerror(errno_value));
             step = STEP_ERROR;
         }
