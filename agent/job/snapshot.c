@@ -246,6 +246,9 @@ static int run_attempt(struct attempt *attempt, struct err *err)
              LOG_TEXT("version", attempt->manifest->system_version));
     if (move_objects(attempt, err) < 0)
         return -1;
+    if (site->system->snapshot_finish != NULL &&
+        site->system->snapshot_finish(attempt->snapshot, attempt->manifest, err) < 0)
+        return -1;
     site->system->snapshot_close(attempt->snapshot);
     attempt->snapshot = NULL;
     origin_describe(site, attempt->manifest);

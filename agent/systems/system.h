@@ -51,6 +51,9 @@ struct system_ops {
     int (*snapshot_describe)(void *snapshot, struct manifest *manifest, struct err *err);
     enum step (*snapshot_next)(void *snapshot, struct snapshot_object *object,
                                struct source **source, struct err *err);
+    /* After the last source has ended: what was known only then goes into the manifest. A failure
+     * is one of the backup. NULL: nothing. */
+    int (*snapshot_finish)(void *snapshot, struct manifest *manifest, struct err *err);
     void (*snapshot_close)(void *snapshot); /* NULL is allowed */
 
     /* Drops what restores and drills that died left on this server; logs what it does, and what it
