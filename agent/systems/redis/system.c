@@ -2,6 +2,27 @@
 // Redis and Valkey as a system: the table of what can be done.
 #include "redis.h"
 
+#include "internal.h"
+#include "mem.h"
+#include "redis_snapshot.h"
+
+/* A server's run id and replication id change with restarts and failovers: nothing that it says
+ * lasts, so the component's name stands for it. */
+static int name_lineage(const struct component_options *component, char **lineage, struct err *err)
+{
+    (void)err;
+    *lineage = mem_strdup(component->name);
+    return 0;
+}
+
 const struct system_ops redis_system = {
     .name = "redis",
+    .check = redis_check,
+    .snapshot_open = redis_snapshot_open,
+    .snapshot_describe = redis_snapshot_describe,
+    .snapshot_next = redis_snapshot_next,
+    .snapshot_finish = redis_snapshot_finish,
+    .snapshot_close = redis_snapshot_close,
+    .lineage = name_lineage,
+    .prove = redis_prove,
 };
