@@ -42,9 +42,9 @@ const struct command commands[] = {
      .run = cmd_verify},
     {.name = "restore",
      .arguments = "COMPONENT[@BACKUP]",
-     .help = "restore beside, prove, then swap; the old data is kept",
+     .help = "restore, prove, and put in the place of the live data, which is kept",
      .flags = FLAG_STORE | FLAG_FROM | FLAG_TO | FLAG_YES | FLAG_GLOBALS | FLAG_LEAVE_REPLICATION |
-              FLAG_DROP_OLD,
+              FLAG_DROP_OLD | FLAG_NO_SAFETY | FLAG_IF_EMPTY,
      .run = cmd_restore},
     {.name = "drill",
      .arguments = "[COMPONENT[@BACKUP]...]",
@@ -81,7 +81,7 @@ struct flag_row {
 static const struct flag_row flag_rows[] = {
     {"store", "NAME", "look in this store", FLAG_STORE},
     {"from", "CLUSTER/NAMESPACE/COMPONENT", "read another one's backups", FLAG_FROM},
-    {"to", "NAME", "restore beside under this name, swap nothing", FLAG_TO},
+    {"to", "PLACE", "restore into this database (Redis: file), replace nothing", FLAG_TO},
     {"all", NULL, "every backup, not only the newest", FLAG_ALL},
     {"yes", NULL, "do not ask", FLAG_YES},
     {"dry-run", NULL, "say what would go, remove nothing", FLAG_DRY_RUN},
@@ -89,6 +89,8 @@ static const struct flag_row flag_rows[] = {
     {"globals", NULL, "make the roles that are missing", FLAG_GLOBALS},
     {"leave-replication", NULL, "subscriptions and slots may stay behind", FLAG_LEAVE_REPLICATION},
     {"drop-old", NULL, "drop the replaced data after the swap", FLAG_DROP_OLD},
+    {"no-safety", NULL, "Redis: take no backup of the live data first", FLAG_NO_SAFETY},
+    {"if-empty", NULL, "with --to: do nothing where there is data", FLAG_IF_EMPTY},
 };
 
 #define FLAG_ROWS (sizeof flag_rows / sizeof flag_rows[0])
@@ -174,8 +176,14 @@ static void set_flag(struct invocation *in, unsigned flag, const char *value)
     case FLAG_LEAVE_REPLICATION:
         in->leave_replication = true;
         break;
-    default:
+    case FLAG_DROP_OLD:
         in->drop_old = true;
+        break;
+    case FLAG_NO_SAFETY:
+        in->no_safety = true;
+        break;
+    default:
+        in->if_empty = true;
         break;
     }
 }

@@ -19,6 +19,8 @@ enum command_flag {
     FLAG_GLOBALS = 1 << 7,
     FLAG_LEAVE_REPLICATION = 1 << 8,
     FLAG_DROP_OLD = 1 << 9,
+    FLAG_NO_SAFETY = 1 << 10,
+    FLAG_IF_EMPTY = 1 << 11,
 };
 
 struct command {

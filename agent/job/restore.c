@@ -8,6 +8,8 @@
 #include "mem.h"
 #include "progress.h"
 #include "pump.h"
+#include "safety.h"
+#include "verify.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -57,13 +59,33 @@ static int ask(struct restoring *restoring, const struct restore_wish *wish, str
     return rc;
 }
 
+/* What has no place beside is decided before the server is touched. */
+static int make_sure(struct restoring *restoring, const struct restore_wish *wish, struct err *err)
+{
+    struct site *site = restoring->site;
+    json_t *proven;
+    int rc;
+
+    if (!site->system->replaces_in_place || wish->to != NULL || wish->scratch)
+        return 0;
+    proven = json_object();
+    rc = verify_backup(site, restoring->manifest, proven, err);
+    json_decref(proven);
+    if (rc < 0)
+        return err_wrap(err, "nothing was changed: backup %s", restoring->manifest->id);
+    if (wish->no_safety)
+        return 0;
+    return safety_take(site, restoring->findings, err);
+}
+
 static int run(struct restoring *restoring, const struct restore_wish *wish, struct err *err)
 {
     const struct system_ops *system = restoring->site->system;
     const struct manifest *manifest = restoring->manifest;
     int64_t moved_us;
 
-    if (ask(restoring, wish, err) < 0 || system->restore_begin(restoring->restore, err) < 0)
+    if (ask(restoring, wish, err) < 0 || make_sure(restoring, wish, err) < 0 ||
+        system->restore_begin(restoring->restore, err) < 0)
         return -1;
     moved_us = clock_mono_us();
     for (size_t i = 0; i < manifest->object_count; i++)
@@ -80,6 +102,14 @@ static int run(struct restoring *restoring, const struct restore_wish *wish, str
     return 0;
 }
 
+/* Where the data is that a failed restore may have cost. */
+static int tell_safety(const json_t *findings, struct err *err)
+{
+    const char *safety = json_string_value(json_object_get(findings, "safety_backup"));
+
+    return safety == NULL ? -1 : err_wrap(err, "(the data that was there is backup %s)", safety);
+}
+
 int restore_run(struct site *site, const struct manifest *manifest, const struct restore_wish *wish,
                 json_t *findings, struct err *err)
 {
@@ -92,6 +122,7 @@ int restore_run(struct site *site, const struct manifest *manifest, const struct
     const struct restore_request request = {
         .component = site->component,
         .manifest = manifest,
+        .state_path = site->options->state_path,
         .to = wish->to,
         .scratch = wish->scratch,
         .globals = wish->globals,
@@ -112,5 +143,5 @@ int restore_run(struct site *site, const struct manifest *manifest, const struct
     if (rc < 0)
         cancel_grace(CANCEL_GRACE_MS);
     site->system->restore_close(restoring.restore);
-    return rc;
+    return rc < 0 ? tell_safety(findings, err) : 0;
 }

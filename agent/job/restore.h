@@ -10,6 +10,7 @@
 struct restore_wish {
     const char *to; /* NULL: replace what is live */
     bool scratch, globals, leave_replication, drop_old;
+    bool no_safety; /* no backup of what is live, where the system loses it early */
     /* Shows the stake and answers whether to go on; NULL: go on. Returns 0, or -1 with err. */
     int (*ask)(void *arg, const char *stake, struct err *err);
     void *arg;

@@ -26,6 +26,7 @@ struct snapshot_object {
 struct restore_request {
     const struct component_options *component;
     const struct manifest *manifest;
+    const char *state_path; /* for what must outlive this process, and for scratch places */
     const char *to;         /* restore beside, under this name, and swap nothing; NULL: swap */
     bool scratch;           /* drill: into a place of its own, dropped at close */
     bool globals;           /* make the roles that are missing */
@@ -56,9 +57,9 @@ struct system_ops {
     int (*snapshot_finish)(void *snapshot, struct manifest *manifest, struct err *err);
     void (*snapshot_close)(void *snapshot); /* NULL is allowed */
 
-    /* Drops what restores and drills that died left on this server; logs what it does, and what it
-     * cannot. NULL: such jobs leave nothing. */
-    void (*clean)(const struct component_options *component);
+    /* Drops what restores and drills that died left on this server and in state_path; logs what it
+     * does, and what it cannot. NULL: such jobs leave nothing. */
+    void (*clean)(const struct component_options *component, const char *state_path);
 
     /* What this server is now, for choosing among lineages. Free it. */
     int (*lineage)(const struct component_options *component, char **lineage, struct err *err);
@@ -67,6 +68,14 @@ struct system_ops {
      * counted is in findings (an object, lent to the sink until its close). */
     int (*prove)(const struct component_options *component, const struct manifest *manifest,
                  const char *object, json_t *findings, struct sink **sink, struct err *err);
+
+    /* A restore that replaces what is live has no place beside: with its first bytes the old data
+     * may be gone. So the whole backup is proven before restore_begin, and what is live is backed
+     * up and that proven too, unless told otherwise. */
+    bool replaces_in_place;
+    /* With --if-empty: *what is what data there is at the place that --to names (free it), NULL
+     * when there is none. NULL: the system does not know --if-empty. */
+    int (*restore_occupied)(const char *to, char **what, struct err *err);
 
     /* Restore and drill; all NULL: this version has neither. open: everything that can be checked
      * without touching anything has been; leftovers of dead jobs are cleaned up. stake: the

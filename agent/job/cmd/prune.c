@@ -66,7 +66,7 @@ static int prune(struct job *job, const struct target *target, struct err *err)
     char freed[24];
 
     if (!job->in->dry_run && target->site->system->clean != NULL)
-        target->site->system->clean(target->component);
+        target->site->system->clean(target->component, target->site->options->state_path);
     if (prune_run(target->site, target->fallback, job->in->dry_run, &watcher, &result, err) < 0)
         return -1;
     recording_report(job)->retention_held = result.held;

@@ -97,45 +97,97 @@ static int64_t number(const json_t *findings, const char *key)
 /* "transfer 0.9 s (database 91 %, store 6 %, lifeboat 3 %), statistics 0.2 s, comparison 0.1 s" */
 static void print_times(const json_t *findings)
 {
+    static const struct {
+        const char *key, *name;
+    } parts[] = {{"analyze_ms", "statistics"},
+                 {"compare_ms", "comparison"},
+                 {"swap_ms", "swap"},
+                 {"aof_ms", "append-only file"}};
     const json_t *transfer = json_object_get(findings, "transfer");
-    char moved[24], analyzed[24], compared[24];
+    char shown[24];
     double percent = 100.0 / (double)(number(transfer, "total_ms") + 1);
 
-    printf("transfer %s (database %.0f %%, store %.0f %%, lifeboat %.0f %%), statistics %s, "
-           "comparison %s, swap %lld ms\n",
-           text_show_duration(number(transfer, "total_ms"), moved, sizeof moved),
+    printf("transfer %s (database %.0f %%, store %.0f %%, lifeboat %.0f %%)",
+           text_show_duration(number(transfer, "total_ms"), shown, sizeof shown),
            (double)number(transfer, "database_ms") * percent,
            (double)number(transfer, "store_ms") * percent,
-           (double)number(transfer, "lifeboat_ms") * percent,
-           text_show_duration(number(findings, "analyze_ms"), analyzed, sizeof analyzed),
-           text_show_duration(number(findings, "compare_ms"), compared, sizeof compared),
-           (long long)number(findings, "swap_ms"));
+           (double)number(transfer, "lifeboat_ms") * percent);
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        if (json_object_get(findings, parts[i].key) != NULL)
+            printf(", %s %s", parts[i].name,
+                   text_show_duration(number(findings, parts[i].key), shown, sizeof shown));
+    printf("\n");
+}
+
+static const char *word(const json_t *findings, const char *key)
+{
+    return json_string_value(json_object_get(findings, key));
+}
+
+static void print_done(const struct target *target, const struct manifest *manifest,
+                       int64_t took_ms, const json_t *findings)
+{
+    const char *place = word(findings, "place");
+    const char *old = word(findings, "old_database");
+    const char *safety = word(findings, "safety_backup");
+    char took[24];
+
+    printf("%s@%s restored into %s in %s: %s\n", target->component->name, manifest->id,
+           place == NULL ? "its place" : place, text_show_duration(took_ms, took, sizeof took),
+           word(findings, "compared"));
+    print_times(findings);
+    if (old != NULL)
+        printf("the data that was there is kept as %s\n", old);
+    if (safety != NULL)
+        printf("the data that was there is backup %s\n", safety);
+    if (word(findings, "hint") != NULL)
+        printf("%s\n", word(findings, "hint"));
 }
 
 static void tell(const struct job *job, const struct target *target,
                  const struct manifest *manifest, int64_t took_ms, json_t *findings)
 {
-    const char *database = json_string_value(json_object_get(findings, "database"));
-    const char *old = json_string_value(json_object_get(findings, "old_database"));
-    char took[24];
-
     log_info("restored", LOG_TEXT("component", target->component->name),
-             LOG_TEXT("backup", manifest->id), LOG_TEXT("database", database), LOG_TEXT("old", old),
+             LOG_TEXT("backup", manifest->id), LOG_TEXT("place", word(findings, "place")),
+             LOG_TEXT("old", word(findings, "old_database")),
+             LOG_TEXT("safety", word(findings, "safety_backup")),
              LOG_NUMBER("duration_ms", took_ms));
-    if (!job->in->json) {
-        printf("%s@%s restored into %s in %s: every row and object compared\n",
-               target->component->name, manifest->id, database == NULL ? "its place" : database,
-               text_show_duration(took_ms, took, sizeof took));
-        print_times(findings);
-        if (old != NULL)
-            printf("the data that was there is kept as %s\n", old);
-    }
+    if (!job->in->json)
+        print_done(target, manifest, took_ms, findings);
     job_report(job, target,
                json_pack("{s:s, s:I, s:O}", "backup", manifest->id, "duration_ms",
                          (json_int_t)took_ms, "findings", findings));
 }
 
-static int restore(struct job *job, const struct target *target, struct err *err)
+/* With --if-empty, before a store is asked for anything: a pod starts on its data also when the
+ * store is away. 1: there is nothing to do. */
+static int look_before(struct job *job, const struct target *target, struct err *err)
+{
+    const struct system_ops *system = target->site->system;
+    char *what = NULL;
+
+    if (job->in->no_safety && (!system->replaces_in_place || job->in->to != NULL))
+        return err_set(err, ERR_USAGE,
+                       "--no-safety is for a restore that replaces live data in place; this one "
+                       "keeps it anyway");
+    if (!job->in->if_empty)
+        return 0;
+    if (job->in->to == NULL || system->restore_occupied == NULL)
+        return err_set(err, ERR_USAGE, "--if-empty goes with --to FILE of a Redis component");
+    if (system->restore_occupied(job->in->to, &what, err) < 0)
+        return -1;
+    if (what == NULL)
+        return 0;
+    log_info("nothing to restore", LOG_TEXT("component", target->component->name),
+             LOG_TEXT("why", what));
+    if (!job->in->json)
+        printf("%s: nothing was done, for %s\n", target->component->name, what);
+    job_report(job, target, json_pack("{s:s, s:s}", "result", "not_needed", "why", what));
+    free(what);
+    return 1;
+}
+
+static int restore_chosen(struct job *job, const struct target *target, struct err *err)
 {
     struct chosen chosen;
     json_t *findings = json_object();
@@ -150,6 +202,7 @@ static int restore(struct job *job, const struct target *target, struct err *err
             .globals = job->in->globals,
             .leave_replication = job->in->leave_replication,
             .drop_old = job->in->drop_old,
+            .no_safety = job->in->no_safety,
             .ask = ask,
             .arg = &question,
         };
@@ -165,6 +218,13 @@ static int restore(struct job *job, const struct target *target, struct err *err
     json_decref(findings);
     chosen_fini(&chosen);
     return rc;
+}
+
+static int restore(struct job *job, const struct target *target, struct err *err)
+{
+    int rc = look_before(job, target, err);
+
+    return rc == 0 ? restore_chosen(job, target, err) : rc < 0 ? -1 : 0;
 }
 
 int cmd_restore(struct job *job)

@@ -16,7 +16,7 @@ void pg_snapshot_close(void *snapshot);
 int pg_prove(const struct component_options *component, const struct manifest *manifest,
              const char *object, json_t *findings, struct sink **sink, struct err *err);
 
-void pg_clean(const struct component_options *component);
+void pg_clean(const struct component_options *component, const char *state_path);
 
 int pg_restore_open(const struct restore_request *request, struct ev_loop *loop, void **restore,
                     struct err *err);

