@@ -159,14 +159,6 @@ def test_lists_shows_and_prunes(boat, tmp_path, server):
     assert list(configs.manifests(tmp_path, NAME)) == [second] and first != second
 
 
-def test_restore_and_drill_say_that_they_are_not_there(boat, server):
-    lifeboat = boat(server.url)
-    take(lifeboat)
-    for command in (("restore", "--yes", NAME), ("drill", NAME)):
-        result = lifeboat.run(*command, expect=2)
-        assert "restore and drill of redis are not in this version yet" in result.stderr
-
-
 # --- under load ---
 
 class Writer(threading.Thread):

@@ -173,5 +173,10 @@ const struct option redis_option_rows[] = {
      .min = 100,
      .max = UINT64_C(3600) * 1000,
      .help = "How long connecting, and each answer, may take."},
+    {.key = "server",
+     .type = OPT_TEXT,
+     .offset = offsetof(struct redis_options, server),
+     .check = option_check_absolute,
+     .help = "The redis-server or valkey-server that a drill starts. Without it: the one in PATH."},
     OPTION_END,
 };

@@ -16,6 +16,7 @@ struct redis_options {
     int method;     /* enum redis_method */
     char *rdb_path; /* only and always with REDIS_BGSAVE */
     int64_t timeout_ms;
+    char *server; /* for drills; NULL: of PATH */
 };
 
 extern const struct option redis_option_rows[];
