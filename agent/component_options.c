@@ -113,7 +113,8 @@ static const struct option component_rows[] = {
      .help =
          "What must hold in what was restored, before it replaces anything, and in a drill. For "
          "Postgres: SQL that gives one row with true. For Redis: a command and what its answer "
-         "must be, like `DBSIZE > 0`."},
+         "must be, like `DBSIZE > 0` (docs/OPERATIONS.md); there it is asked once the data is "
+         "loaded."},
     {.key = "run_on",
      .type = OPT_CHOICE,
      .offset = offsetof(struct component_options, run_on),

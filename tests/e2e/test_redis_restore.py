@@ -134,6 +134,21 @@ def test_password_unix_socket_and_masterauth(boat):
         assert SECRET not in str(result) and "another-secret" not in str(result)
 
 
+def test_the_rights_that_are_documented(boat):
+    rights = "+replicaof +info +select +config|get +pubsub +ping"
+    with Redis(users=[f"restorer on >{SECRET} ~* &* -@all {rights} +psync +replconf"]) as server:
+        server.call("DEBUG", "POPULATE", 100)
+        before = state(server)[0]
+        on = boat(server.url, redis={"user": "restorer", "password": SECRET})
+        backup(on)
+        server.call("FLUSHALL")
+        restore(on, NAME)
+        assert state(server)[0] == before
+        without = boat(server.url, redis={"user": "restorer", "password": SECRET})
+        server.call("ACL", "SETUSER", "restorer", "-replicaof")
+        refused(without, server, "--no-safety", cause="REPLICAOF.*(NOPERM|permission)", kind="denied")
+
+
 def test_tls(boat, tmp_path):
     authority = Authority(tmp_path / "authority")
     own = authority.issue("lifeboat", alt="IP:127.0.0.1")
