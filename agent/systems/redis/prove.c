@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Proof of an RDB file without a server: it is read to its end, its checksum compared, and it must
 // hold as many keys of each type in each database as the manifest says.
-#include "internal.h"
+#include "redis_prove.h"
 
-#include "facts.h"
 #include "manifest.h"
 #include "mem.h"
+#include "rdb_facts.h"
 
 #include <stdlib.h>
 #include <string.h>

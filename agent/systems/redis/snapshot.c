@@ -4,10 +4,10 @@
 #include "redis_snapshot.h"
 
 #include "clock.h"
-#include "facts.h"
-#include "internal.h"
 #include "manifest.h"
 #include "mem.h"
+#include "rdb_facts.h"
+#include "redis_prove.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,10 +2,10 @@
 // Redis and Valkey as a system: the table of what can be done.
 #include "redis.h"
 
-#include "internal.h"
 #include "mem.h"
+#include "redis_prove.h"
+#include "redis_restoring.h"
 #include "redis_snapshot.h"
-#include "restoring.h"
 
 /* A server's run id and replication id change with restarts and failovers: nothing that it says
  * lasts, so the component's name stands for it. */

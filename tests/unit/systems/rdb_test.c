@@ -12,7 +12,7 @@
 #include "file.h"
 #include "mem.h"
 #include "rdb.h"
-#include "redis/facts.h"
+#include "rdb_facts.h"
 #include "text.h"
 
 #include <dirent.h>

@@ -11,7 +11,7 @@
 #include "file.h"
 #include "manifest.h"
 #include "mem.h"
-#include "redis/internal.h"
+#include "redis_prove.h"
 #include "text.h"
 
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The proof after the loading: what the server says it holds, and the assertions.
-#include "restoring.h"
+#include "redis_restoring.h"
 
 #include "cancel.h"
 #include "clock.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The facts of an RDB file as JSON.
-#include "facts.h"
+#include "rdb_facts.h"
 
 #include <stdio.h>
 

@@ -4,7 +4,7 @@
 
 #include "assertion.h"
 #include "conn.h"
-#include "internal.h"
+#include "redis_prove.h"
 #include "sample.h"
 #include "serve.h"
 #include "system.h"

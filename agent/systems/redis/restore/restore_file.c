@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // --to FILE: the RDB as a file for a server that starts with it. It appears whole and proven, or
 // not at all, and never in the place of another.
-#include "restoring.h"
+#include "redis_restoring.h"
 
 #include "file.h"
 #include "log.h"

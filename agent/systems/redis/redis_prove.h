@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The parts of the Redis system; see system.h for what each call promises.
+// The proof of an RDB object, for verify and for restores into a file; see system.h.
 #pragma once
 
 #include "system.h"

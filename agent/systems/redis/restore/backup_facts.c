@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a manifest says of an RDB file, as a restore needs it, and which servers read that file.
-#include "restoring.h"
+#include "redis_restoring.h"
 
 #include "manifest.h"
 

@@ -2,7 +2,7 @@
 // REPLICAOF, and its undoing on every way out. A process that is killed cannot undo it: so before
 // the server is told, a note says whom it will follow. A job that finds the note asks the server,
 // and makes it a primary again only when it still follows just that.
-#include "restoring.h"
+#include "redis_restoring.h"
 
 #include "clock.h"
 #include "file.h"

@@ -2,7 +2,7 @@
 // What is asked of a live server before anything is done to it: whether a restore in place can be
 // right there at all, and whether it would load this file. A server that cannot load one exits, or
 // finds out after its old data is gone.
-#include "restoring.h"
+#include "redis_restoring.h"
 
 #include "log.h"
 #include "manifest.h"

@@ -2,7 +2,7 @@
 // A server for a drill: on a unix socket in a folder that only we may enter, without a port and
 // without persistence. It loads what it is served straight from the connection, so nothing of the
 // backup lies on disk. It dies with us.
-#include "restoring.h"
+#include "redis_restoring.h"
 
 #include "child.h"
 #include "clock.h"
@@ -157,7 +157,7 @@ static int start_program(struct restoring *restoring, const char *program, struc
         scratch->folder, "--logfile", log, "--save", "", "--appendonly", "no", "--daemonize", "no",
         "--repl-diskless-load", "on-empty-db", "--databases", databases,
         /* Older servers do not know it, and need it not. */
-        restoring->version[0] >= '7' ? "--enable-debug-command" : NULL, "local", NULL};
+        strtol(restoring->version, NULL, 10) >= 7 ? "--enable-debug-command" : NULL, "local", NULL};
     const char *env[] = {"LC_ALL=C", NULL};
     const struct child_spec spec = {.argv = argv, .env = env};
     int rc = child_start(&spec, &scratch->child, err);

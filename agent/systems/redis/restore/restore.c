@@ -3,14 +3,14 @@
 // same: we are the server's primary for one transfer (serve.c), compare while nothing can change,
 // and let it go again. The job has proven the whole backup, and taken the safety backup, before the
 // live server is told anything.
-#include "restoring.h"
+#include "redis_restoring.h"
 
 #include "cancel.h"
 #include "clock.h"
-#include "internal.h"
 #include "log.h"
 #include "manifest.h"
 #include "mem.h"
+#include "redis_prove.h"
 #include "text.h"
 
 #include <stdlib.h>
