@@ -13,7 +13,7 @@
 
 static bool holds_pointer(enum form form)
 {
-    return form == FORM_NAME || form == FORM_NAME_OR_NULL || form == FORM_TEXT;
+    return form == FORM_NAME || form == FORM_NAME_OR_NULL || form == FORM_PATH || form == FORM_TEXT;
 }
 
 static void free_fields(const struct field *fields, void *base)
@@ -76,8 +76,13 @@ static json_t *write_field(const struct field *field, const void *base)
     case FORM_ID:
     case FORM_SHA256:
         return json_string(at);
+    case FORM_PARENT:
+        return *(const char *)at == '\0' ? json_null() : json_string(at);
+    case FORM_KIND:
+        return json_string(*(const char *)at == '\0' ? "full" : "incremental");
     case FORM_NAME:
     case FORM_NAME_OR_NULL:
+    case FORM_PATH:
     case FORM_TEXT:
         at = *(char *const *)at;
         return at == NULL ? json_null() : json_string(at);

@@ -8,6 +8,7 @@
 #include "err.h"
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,13 +16,13 @@
 #define MANIFEST_MAX_BYTES ((size_t)16 << 20)
 
 struct manifest_piece {
-    char *name;      /* a file name: no slash */
+    char *name;      /* under the backup's folder; may hold slashes, but no step upwards */
     uint64_t bytes;  /* as stored */
     char sha256[65]; /* of the stored bytes, hexadecimal */
 };
 
 struct manifest_object {
-    char *name;   /* "database.pgdump" */
+    char *name;   /* "database.pgdump"; unique, as a piece's */
     char *format; /* "pg_dump custom archive", "SQL": what the plain bytes are */
     char *codec;  /* "zstd", "gzip", "none" */
     uint64_t plain_bytes;
@@ -38,6 +39,7 @@ struct manifest {
     char *system_version; /* "16.14" */
     char *lineage;
     char *agent_version;
+    char parent[BACKUP_ID_CAP]; /* what an incremental one goes on from; "": it is a full one */
     int64_t started_ms, recovery_point_ms, ended_ms;
     uint64_t source_ms, lifeboat_ms, store_ms;          /* where the time went */
     char *restored_from_lineage, *restored_from_backup; /* NULL unless the first after a restore */

@@ -21,8 +21,8 @@ const struct field manifest_fields[] = {
     {"system", "version", FORM_TEXT, AT(system_version)},
     {"system", "lineage", FORM_NAME, AT(lineage)},
     {.key = "agent_version", .form = FORM_TEXT, AT(agent_version)},
-    {.key = "kind", .form = FORM_FIXED, .fixed = "\"full\""},
-    {.key = "parent", .form = FORM_FIXED, .fixed = "null"},
+    {.key = "kind", .form = FORM_KIND, AT(parent)},
+    {.key = "parent", .form = FORM_PARENT, AT(parent)},
     {.key = "started", .form = FORM_TIME, AT(started_ms)},
     {.key = "recovery_point", .form = FORM_TIME, AT(recovery_point_ms)},
     {.key = "ended", .form = FORM_TIME, AT(ended_ms)},
@@ -42,7 +42,7 @@ const struct field restored_from_fields[] = {
 #define AT(member) .offset = offsetof(struct manifest_object, member)
 
 const struct field object_fields[] = {
-    {.key = "name", .form = FORM_NAME, AT(name)},
+    {.key = "name", .form = FORM_PATH, AT(name)},
     {.key = "format", .form = FORM_TEXT, AT(format)},
     {.key = "codec", .form = FORM_NAME, AT(codec)},
     {.key = "plain_bytes", .form = FORM_NUMBER, AT(plain_bytes)},
@@ -59,7 +59,7 @@ const struct field object_tail_fields[] = {
 #define AT(member) .offset = offsetof(struct manifest_piece, member)
 
 const struct field piece_fields[] = {
-    {.key = "name", .form = FORM_NAME, AT(name)},
+    {.key = "name", .form = FORM_PATH, AT(name)},
     {.key = "bytes", .form = FORM_NUMBER, AT(bytes)},
     {.key = "sha256", .form = FORM_SHA256, AT(sha256)},
     FIELDS_END,

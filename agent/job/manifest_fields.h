@@ -9,8 +9,11 @@
 enum form {
     FORM_FIXED, /* the one value that this version knows; later ones may have more */
     FORM_ID,
-    FORM_NAME, /* safe as a part of a key or a path */
+    FORM_PARENT, /* an id; null, in memory "", for none */
+    FORM_KIND,   /* of the parent at the same place: "full" without one, else "incremental" */
+    FORM_NAME,   /* safe as a part of a key or a path */
     FORM_NAME_OR_NULL,
+    FORM_PATH,   /* names with slashes between them */
     FORM_TEXT,   /* safe on a terminal */
     FORM_NUMBER, /* not negative */
     FORM_TIME,

@@ -14,10 +14,11 @@
 enum {
     MAX_DEPTH = 32,
     MAX_VALUES = 250000, /* by commas and brackets; 10,000 pieces and 100,000 tables fit */
-    MAX_OBJECTS = 64,
+    MAX_OBJECTS = 10000,
     MAX_PIECES = 10000, /* of all objects */
     MAX_LOG_LINES = 1000,
     MAX_TEXT = 255,
+    MAX_PATH = 600, /* a topic, a partition, a segment */
 };
 
 /* Depth and number of values, so that the parser cannot be made to use much memory. */
@@ -54,22 +55,41 @@ static int check_shape(const char *data, size_t len, struct err *err)
 }
 
 /* No control characters of ASCII, nor of C1 (U+0080 to U+009F), which some terminals obey too. */
-static bool is_text(const char *text)
+static bool is_printable(const char *text)
 {
     const unsigned char *at = (const unsigned char *)text;
 
-    if (strlen(text) > MAX_TEXT)
-        return false;
     for (; *at != '\0'; at++)
         if (*at < 0x20 || *at == 0x7f || (at[0] == 0xc2 && at[1] >= 0x80 && at[1] <= 0x9f))
             return false;
     return true;
 }
 
+static bool is_text(const char *text)
+{
+    return strlen(text) <= MAX_TEXT && is_printable(text);
+}
+
 static bool is_name(const char *text)
 {
     return is_text(text) && text[0] != '\0' && strchr(text, '/') == NULL &&
            strcmp(text, ".") != 0 && strcmp(text, "..") != 0;
+}
+
+static bool is_path(const char *text)
+{
+    size_t len;
+
+    if (strlen(text) > MAX_PATH || !is_printable(text))
+        return false;
+    for (;; text += len + 1) {
+        len = strcspn(text, "/");
+        if (len == 0 || len > MAX_TEXT || (len == 1 && text[0] == '.') ||
+            (len == 2 && text[0] == '.' && text[1] == '.'))
+            return false;
+        if (text[len] == '\0')
+            return true;
+    }
 }
 
 static bool is_sha256(const char *text)
@@ -80,8 +100,11 @@ static bool is_sha256(const char *text)
 /* What each form must be, for errors. */
 static const char *const forms[] = {
     [FORM_ID] = "a backup id, as 20261123T071500Z-7f3a9c",
+    [FORM_PARENT] = "null or a backup id, as 20261123T071500Z-7f3a9c",
+    [FORM_KIND] = "full or incremental",
     [FORM_NAME] = "a name: 1 to 255 bytes without slash and control characters, not . or ..",
     [FORM_NAME_OR_NULL] = "null or a name: 1 to 255 bytes without slash and control characters",
+    [FORM_PATH] = "names with slashes between them, none of them empty, . or ..",
     [FORM_TEXT] = "a text of at most 255 bytes without control characters",
     [FORM_NUMBER] = "a whole number, 0 or more",
     [FORM_TIME] = "a time in UTC from 1970 on, as 2026-11-23T07:15:00.000Z",
@@ -92,6 +115,7 @@ static bool read_text(const char *text, enum form form, void *at)
 {
     switch (form) {
     case FORM_ID:
+    case FORM_PARENT:
         if (!backup_id_valid(text))
             return false;
         memcpy(at, text, strlen(text) + 1);
@@ -107,6 +131,13 @@ static bool read_text(const char *text, enum form form, void *at)
         if (!is_text(text))
             return false;
         *(char **)at = mem_strdup(text);
+        return true;
+    case FORM_PATH:
+        if (!is_path(text))
+            return false;
+        *(char **)at = mem_strdup(text);
+        return true;
+    case FORM_KIND: /* the parent says it; check_kind compares */
         return true;
     default:
         if (!is_name(text))
@@ -148,7 +179,7 @@ static int read_field(const json_t *json, const struct field *field, void *base,
         right = true;
     } else if (field->form != FORM_NUMBER && json_is_string(value)) {
         right = read_text(json_string_value(value), field->form, at);
-    } else if (field->form == FORM_NAME_OR_NULL) {
+    } else if (field->form == FORM_NAME_OR_NULL || field->form == FORM_PARENT) {
         right = json_is_null(value);
     }
     if (!right)
@@ -174,20 +205,21 @@ static int read_fields(const json_t *json, const struct field *fields, void *bas
     return 0;
 }
 
-/* An array of 1 to max items; returns NULL when it is not. */
-static const json_t *read_array(const json_t *json, const char *key, size_t max, struct err *err)
+/* An array of min to max items; returns NULL when it is not. */
+static const json_t *read_array(const json_t *json, const char *key, size_t min, size_t max,
+                                struct err *err)
 {
     const json_t *array = json_object_get(json, key);
 
-    if (json_is_array(array) && json_array_size(array) >= 1 && json_array_size(array) <= max)
+    if (json_is_array(array) && json_array_size(array) >= min && json_array_size(array) <= max)
         return array;
-    err_set(err, ERR_CORRUPT, "%s must be an array of 1 to %zu", key, max);
+    err_set(err, ERR_CORRUPT, "%s must be an array of %zu to %zu", key, min, max);
     return NULL;
 }
 
 static int read_pieces(const json_t *json, struct manifest_object *object, struct err *err)
 {
-    const json_t *array = read_array(json, "pieces", MAX_PIECES, err);
+    const json_t *array = read_array(json, "pieces", 1, MAX_PIECES, err);
     uint64_t sum = 0;
 
     if (array == NULL)
@@ -229,13 +261,15 @@ static int check_names(const struct manifest *manifest, struct err *err)
 {
     int rc = 0;
     size_t count = 0;
+    json_t *objects = json_object();
     json_t *seen = json_object();
 
     for (size_t i = 0; rc == 0 && i < manifest->object_count; i++) {
         const struct manifest_object *object = &manifest->objects[i];
 
-        if (manifest_object(manifest, object->name) != object)
+        if (json_object_get(objects, object->name) != NULL)
             rc = err_set(err, ERR_CORRUPT, "objects[%zu]: name must be unique", i);
+        json_object_set_new(objects, object->name, json_true());
         for (size_t j = 0; rc == 0 && j < object->piece_count; j++, count++) {
             if (count == MAX_PIECES || json_object_get(seen, object->pieces[j].name) != NULL)
                 rc = err_set(err, ERR_CORRUPT,
@@ -244,19 +278,22 @@ static int check_names(const struct manifest *manifest, struct err *err)
             json_object_set_new(seen, object->pieces[j].name, json_true());
         }
     }
+    json_decref(objects);
     json_decref(seen);
     return rc;
 }
 
 static int read_objects(const json_t *json, struct manifest *manifest, struct err *err)
 {
-    const json_t *array = read_array(json, "objects", MAX_OBJECTS, err);
+    /* A topic may be empty, or hold nothing new. */
+    size_t min = strcmp(manifest->system, "kafka") == 0 ? 0 : 1;
+    const json_t *array = read_array(json, "objects", min, MAX_OBJECTS, err);
     uint64_t plain = 0;
     uint64_t stored = 0;
 
     if (array == NULL)
         return -1;
-    manifest->objects = mem_calloc(json_array_size(array), sizeof *manifest->objects);
+    manifest->objects = mem_calloc(json_array_size(array) + 1, sizeof *manifest->objects);
     for (size_t i = 0; i < json_array_size(array); i++) {
         struct manifest_object *object = &manifest->objects[i];
 
@@ -287,13 +324,29 @@ static int read_log(json_t *log, struct manifest *manifest, struct err *err)
     return 0;
 }
 
+static int check_kind(const json_t *json, const struct manifest *manifest, struct err *err)
+{
+    const char *kind = json_string_value(json_object_get(json, "kind"));
+    bool full = manifest->parent[0] == '\0';
+
+    if (strcmp(kind, "full") != 0 && strcmp(kind, "incremental") != 0)
+        return err_set(err, ERR_NOT_YET,
+                       "kind is neither full nor incremental, which is all that this version "
+                       "reads: use the lifeboat that wrote it, or a newer one");
+    if (full != (strcmp(kind, "full") == 0))
+        return err_set(err, ERR_CORRUPT,
+                       "kind must be full without a parent, and incremental "
+                       "with one");
+    return 0;
+}
+
 static int read_manifest(const json_t *json, struct manifest *manifest, struct err *err)
 {
     const json_t *restored_from = json_object_get(json, "restored_from");
     json_t *facts = json_object_get(json, "facts");
 
     if (read_fields(json, manifest_fields, manifest, err) < 0 ||
-        read_objects(json, manifest, err) < 0)
+        check_kind(json, manifest, err) < 0 || read_objects(json, manifest, err) < 0)
         return -1;
     if (!json_is_null(restored_from) &&
         read_fields(restored_from, restored_from_fields, manifest, err) < 0)

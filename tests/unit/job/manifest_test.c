@@ -170,6 +170,25 @@ static void test_null_where_allowed(void **state)
     free(no_workload);
 }
 
+static void test_an_incremental_one(void **state)
+{
+    static const char parent[] = "20261123T071500Z-7f3a9c";
+    char *kind = changed(*state, "", "\"full\"", "\"incremental\"");
+    char *text = changed(kind, "", "\"parent\": null", "\"parent\": \"20261123T071500Z-7f3a9c\"");
+    char *deep = changed(text, "", "globals.sql", "orders/0/00000000000000000000.log");
+    struct manifest *manifest = parsed(deep);
+    char *again = manifest_format(manifest);
+
+    assert_string_equal(manifest->parent, parent);
+    assert_string_equal(manifest->objects[0].name, "orders/0/00000000000000000000.log");
+    assert_string_equal(again, deep);
+    free(again);
+    manifest_free(manifest);
+    free(deep);
+    free(text);
+    free(kind);
+}
+
 struct wrong {
     const char *after, *from, *to, *words;
 };
@@ -193,8 +212,7 @@ static void test_later_versions_are_refused_with_the_remedy(void **state)
     static const struct wrong rows[] = {
         {"", "\"format\": 1", "\"format\": 2", "format is not 1"},
         {"", "\"format\": 1", "\"format\": 2", "use the lifeboat that wrote it, or a newer one"},
-        {"", "\"full\"", "\"incremental\"", "kind is not \"full\""},
-        {"", "\"parent\": null", "\"parent\": \"20261123T071500Z-7f3a9c\"", "parent is not null"},
+        {"", "\"full\"", "\"differential\"", "kind is neither full nor incremental"},
         {"", "\"recipients\": []", "\"recipients\": [\"age1qqq\"]", "objects[0]: recipients is"},
     };
 
@@ -229,8 +247,16 @@ static void test_names_and_texts(void **state)
         {"\"restored_from\"", "7298112233445566778", "a/b", "restored_from: lineage must be"},
         {"\"restored_from\"", "\"backup\"", "\"x\"", "restored_from: backup is missing"},
         {"", "\"restored_from\"", "\"x\"", "restored_from: must be a JSON object"},
-        {"", "globals.sql", "../globals.sql", "objects[0]: name must be a name"},
-        {"\"pieces\"", "globals.sql", "..", "objects[0]: pieces[0]: name must be a name"},
+        {"", "\"full\"", "\"incremental\"", "kind must be full without a parent"},
+        {"", "\"parent\": null", "\"parent\": \"20261123T071500Z-7f3a9c\"", "kind must be full"},
+        {"", "\"parent\": null", "\"parent\": \"7f3a9c\"", "parent must be null or a backup id"},
+        {"", "\"full\"", "7", "kind must be full or incremental"},
+        {"", "globals.sql", "../globals.sql", "objects[0]: name must be names"},
+        {"", "globals.sql", "/globals.sql", "objects[0]: name must be names"},
+        {"", "globals.sql", "globals.sql/", "objects[0]: name must be names"},
+        {"", "globals.sql", "a//globals.sql", "objects[0]: name must be names"},
+        {"", "globals.sql", "a/./globals.sql", "objects[0]: name must be names"},
+        {"\"pieces\"", "globals.sql", "..", "objects[0]: pieces[0]: name must be names"},
         {"", "database.pgdump\"", "globals.sql\"", "objects[1]: name must be unique"},
         {"\"pieces\"", "globals.sql", "database.pgdump.zst", "objects[1]: pieces[0]: must be one"},
         {"", "zst.0001", "zs", "pieces[1]: name must sort after the one before"},
@@ -280,7 +306,7 @@ static void test_numbers_times_digests(void **state)
         {"", "\"facts\"", "\"x\"", "facts must be a JSON object"},
         {"", "\"log\": [", "\"log\": [7, ", "log[0]: must be a text"},
         {"", "\"log\": [", "\"log\": {}, \"x\": [", "log must be an array"},
-        {"", "\"objects\"", "\"x\"", "objects must be an array of 1 to 64"},
+        {"", "\"objects\"", "\"x\"", "objects must be an array of 1 to 10000"},
         {"", "\"pieces\"", "\"x\"", "objects[0]: pieces must be an array of 1 to 10000"},
     };
 
@@ -384,14 +410,14 @@ static void fill(struct manifest *manifest, size_t objects, size_t pieces)
     for (size_t i = 0; i < objects; i++) {
         struct manifest_object *object = &manifest->objects[i];
 
-        *object = (struct manifest_object){.name = text_format("o%03zu", i),
+        *object = (struct manifest_object){.name = text_format("o%05zu", i),
                                            .format = mem_strdup("SQL"),
                                            .codec = mem_strdup("none"),
                                            .pieces = mem_calloc(pieces, sizeof *object->pieces),
                                            .piece_count = pieces};
         memset(object->plain_sha256, '0', 64);
         for (size_t j = 0; j < pieces; j++) {
-            object->pieces[j].name = text_format("o%03zu.%05zu", i, j);
+            object->pieces[j].name = text_format("o%05zu.%05zu", i, j);
             memset(object->pieces[j].sha256, 'f', 64);
         }
     }
@@ -405,7 +431,7 @@ static void test_bounds_of_objects_and_pieces(void **state)
     } rows[] = {
         {1, 10000, NULL}, {1, 10001, "pieces must be an array of 1 to 10000"},
         {2, 5000, NULL},  {2, 5001, "objects[1]: pieces[4999]: must be one of at most 10000"},
-        {64, 1, NULL},    {65, 1, "objects must be an array of 1 to 64"},
+        {10000, 1, NULL}, {10001, 1, "objects must be an array of 1 to 10000"},
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -526,6 +552,7 @@ int main(void)
         cmocka_unit_test(test_round_trip_is_exact),
         cmocka_unit_test(test_unknown_fields_are_allowed),
         cmocka_unit_test(test_null_where_allowed),
+        cmocka_unit_test(test_an_incremental_one),
         cmocka_unit_test(test_later_versions_are_refused_with_the_remedy),
         cmocka_unit_test(test_names_and_texts),
         cmocka_unit_test(test_numbers_times_digests),
