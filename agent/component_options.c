@@ -46,6 +46,8 @@ int codec_parse(const char *compress, enum codec *codec, int *level, struct err 
     uint64_t zstd = 1;
     uint64_t gzip = 6;
 
+    if (strcmp(compress, "auto") == 0)
+        compress = "zstd:1";
     if (strcmp(compress, "none") == 0) {
         *codec = CODEC_NONE;
         *level = 0;
@@ -69,7 +71,8 @@ int codec_parse(const char *compress, enum codec *codec, int *level, struct err 
         *level = (int)gzip;
         return 0;
     }
-    return err_set(err, ERR_CONFIG, "is not known; use zstd:1, zstd:2, gzip:1 to gzip:9, or none");
+    return err_set(err, ERR_CONFIG,
+                   "is not known; use auto, zstd:1, zstd:2, gzip:1 to gzip:9, or none");
 }
 
 static int check_compress(const char *value, struct err *err)
@@ -104,9 +107,11 @@ static const struct option component_rows[] = {
     {.key = "compress",
      .type = OPT_TEXT,
      .offset = offsetof(struct component_options, compress),
-     .def = "zstd:1",
+     .def = "auto",
      .check = check_compress,
-     .help = "`zstd:1` to `zstd:2`, `gzip:1` to `gzip:9`, or `none`."},
+     .help =
+         "`zstd:1` to `zstd:2`, `gzip:1` to `gzip:9`, or `none`. `auto`: `zstd:1`, but none for "
+         "what the producers of Kafka have compressed."},
     {.key = "assert",
      .type = OPT_LIST,
      .offset = offsetof(struct component_options, assertions),
@@ -172,7 +177,14 @@ static const struct option component_rows[] = {
      .min = UINT64_C(64) << 10,
      .max = UINT64_C(64) << 30,
      .help = "Where a stream is cut."},
-    {.key = "full_every", .type = OPT_NOT_YET, .help = "it belongs to Kafka, which comes later"},
+    {.key = "full_every",
+     .type = OPT_DURATION,
+     .offset = offsetof(struct component_options, full_every_ms),
+     .def = "24h",
+     .min = SECOND_MS,
+     .max = 365 * DAY_MS,
+     .help = "Kafka: a backup holds what is new since the one before, and all again when the last "
+             "one that held all is so old. Other systems' backups always hold all."},
     {.key = "kafka", .type = OPT_NOT_YET, .help = "Kafka comes with a later version"},
     OPTION_END,
 };
@@ -310,6 +322,11 @@ static int check_limits(const struct option_node *node, const struct component_o
         return option_node_fail(node, "orphan_age", err, ERR_CONFIG,
                                 "is not more than deadline, so that objects of a job that still "
                                 "runs would be removed; raise it, or lower deadline");
+    if (option_node_child(node, "full_every") != NULL &&
+        strcmp(systems[component->system], "kafka") != 0)
+        return option_node_fail(node, "full_every", err, ERR_CONFIG,
+                                "is for Kafka: every backup of %s holds all; remove this",
+                                systems[component->system]);
     return 0;
 }
 

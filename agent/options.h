@@ -42,6 +42,7 @@ struct component_options {
     int64_t objective_rpo_ms, objective_rto_ms; /* 0 when absent */
     int64_t deadline_ms;                        /* of a whole job */
     int64_t stall_timeout_ms;                   /* of a job that moves nothing */
+    int64_t full_every_ms;                      /* of systems with incremental backups */
     int64_t orphan_age_ms;                      /* must be more than deadline_ms */
     uint64_t attempts;                          /* of one backup */
     uint64_t piece_bytes;                       /* hidden */

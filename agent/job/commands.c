@@ -24,6 +24,7 @@ const struct command commands[] = {
     {.name = "backup",
      .arguments = "[COMPONENT...]",
      .help = "back up now, then prune",
+     .flags = FLAG_FULL,
      .run = cmd_backup},
     {.name = "list",
      .arguments = "[COMPONENT...]",
@@ -91,6 +92,7 @@ static const struct flag_row flag_rows[] = {
     {"drop-old", NULL, "drop the replaced data after the swap", FLAG_DROP_OLD},
     {"no-safety", NULL, "Redis: take no backup of the live data first", FLAG_NO_SAFETY},
     {"if-empty", NULL, "with --to: do nothing where there is data", FLAG_IF_EMPTY},
+    {"full", NULL, "Kafka: all, not only what is new", FLAG_FULL},
 };
 
 #define FLAG_ROWS (sizeof flag_rows / sizeof flag_rows[0])
@@ -182,8 +184,11 @@ static void set_flag(struct invocation *in, unsigned flag, const char *value)
     case FLAG_NO_SAFETY:
         in->no_safety = true;
         break;
-    default:
+    case FLAG_IF_EMPTY:
         in->if_empty = true;
+        break;
+    default:
+        in->full = true;
         break;
     }
 }

@@ -21,6 +21,7 @@ enum command_flag {
     FLAG_DROP_OLD = 1 << 9,
     FLAG_NO_SAFETY = 1 << 10,
     FLAG_IF_EMPTY = 1 << 11,
+    FLAG_FULL = 1 << 12,
 };
 
 struct command {

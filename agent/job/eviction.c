@@ -3,6 +3,7 @@
 // with a catalog, as prune sees it.
 #include "eviction.h"
 
+#include "ancestry.h"
 #include "log.h"
 #include "mem.h"
 #include "prune.h"
@@ -135,14 +136,40 @@ static bool is_complete(const struct catalog *catalog, const struct backup *back
     return backup->manifest != NULL && there == backup->stored_bytes;
 }
 
+/* So is all that it goes on from. */
+static bool is_whole(const struct catalog *catalog, const struct backup *backup)
+{
+    for (size_t steps = 0; steps <= ANCESTRY_MAX; steps++) {
+        if (backup == NULL || !is_complete(catalog, backup))
+            return false;
+        if (backup->manifest->parent[0] == '\0')
+            return true;
+        backup = ancestry_parent(catalog, backup);
+    }
+    return false;
+}
+
 bool eviction_replaced(const struct catalog *catalog, const struct backup *backup)
 {
     const struct backup *end = catalog->backups + catalog->count;
 
     for (const struct backup *newer = backup + 1;
          newer < end && strcmp(newer->lineage, backup->lineage) == 0; newer++)
-        if (is_complete(catalog, newer))
+        if (is_whole(catalog, newer) && !ancestry_has(catalog, newer, backup->id))
             return true;
+    return false;
+}
+
+/* Another one goes on from it: that one goes first. */
+static bool is_parent(const struct catalog *catalog, const struct backup *backup)
+{
+    for (size_t i = 0; i < catalog->count; i++) {
+        const struct backup *other = &catalog->backups[i];
+
+        if (other->manifest != NULL && strcmp(other->manifest->parent, backup->id) == 0 &&
+            strcmp(other->lineage, backup->lineage) == 0)
+            return true;
+    }
     return false;
 }
 
@@ -175,7 +202,8 @@ static int find_candidates(struct eviction *eviction, struct candidate **candida
         for (size_t j = 0; j < place->catalog->count; j++) {
             const struct backup *backup = &place->catalog->backups[j];
 
-            if (backup->manifest == NULL || !eviction_replaced(place->catalog, backup))
+            if (backup->manifest == NULL || is_parent(place->catalog, backup) ||
+                !eviction_replaced(place->catalog, backup))
                 continue;
             *candidates = mem_realloc(*candidates, (*count + 1) * sizeof **candidates);
             (*candidates)[(*count)++] = (struct candidate){.place = place, .backup = backup};

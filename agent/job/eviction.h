@@ -25,5 +25,5 @@ int eviction_sweep(struct eviction *eviction, struct err *err);
  * passed over. */
 int eviction_run(struct eviction *eviction, bool *gone, struct err *err);
 
-/* Whether a newer complete backup of its lineage stands in the catalog. */
+/* Whether a newer complete backup of its lineage, which does not need it, stands in the catalog. */
 bool eviction_replaced(const struct catalog *catalog, const struct backup *backup);

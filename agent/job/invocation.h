@@ -11,7 +11,8 @@ struct invocation {
     const char *store; /* --store */
     const char *from;  /* --from */
     const char *to;    /* --to */
-    bool json, all, yes, dry_run, grants, globals, leave_replication, drop_old, no_safety, if_empty;
+    bool json, all, yes, dry_run, grants, globals, leave_replication, drop_old, no_safety, if_empty,
+        full;
     char **targets; /* "COMPONENT[@BACKUP]" */
     size_t target_count;
 };

@@ -261,9 +261,14 @@ int job_choose(const struct target *target, struct chosen *chosen, struct err *e
                  target->fallback == NULL || chosen->away ? "" : " and on local disk");
         goto out;
     }
+    if (ancestry_load(catalog, backup, &chosen->ancestry, err) < 0)
+        goto out;
     chosen->site = backup->site;
-    chosen->reading = hold(backup->site, backup->id);
-    rc = site_get_manifest(backup->site, backup->lineage, backup->id, &chosen->manifest, err);
+    chosen->manifest = chosen->ancestry.manifests[chosen->ancestry.count - 1];
+    chosen->reading = mem_calloc(chosen->ancestry.count, sizeof(struct record *));
+    for (size_t i = 0; i < chosen->ancestry.count; i++)
+        chosen->reading[i] = hold(chosen->ancestry.sites[i], chosen->ancestry.manifests[i]->id);
+    rc = 0;
 out:
     free(own);
     catalog_free(catalog);
@@ -272,8 +277,10 @@ out:
 
 void chosen_fini(struct chosen *chosen)
 {
-    manifest_free(chosen->manifest);
-    record_finish(chosen->reading);
+    for (size_t i = 0; chosen->reading != NULL && i < chosen->ancestry.count; i++)
+        record_finish(chosen->reading[i]);
+    free(chosen->reading);
+    ancestry_fini(&chosen->ancestry);
 }
 
 void job_report(const struct job *job, const struct target *target, json_t *result)

@@ -3,6 +3,7 @@
 // command is a function over targets; job_each runs it for each, logs a failure once, and counts.
 #pragma once
 
+#include "ancestry.h"
 #include "catalog.h"
 #include "err.h"
 #include "invocation.h"
@@ -49,14 +50,16 @@ int job_only(struct job *job, target_fn *each);
 int job_catalog(const struct target *target, struct catalog **catalog, bool *away, struct err *err);
 
 struct chosen {
-    struct manifest *manifest; /* with its facts */
+    struct manifest *manifest; /* with its facts; lent from ancestry */
     struct site *site;         /* where it lies; lent from the target */
     bool away;                 /* the target's own store could not be looked at */
-    struct record *reading; /* keeps one on local disk from going while it is read; may be NULL */
+    struct ancestry ancestry;  /* what it needs, itself last */
+    /* Each keeps one of them on local disk from going while it is read; may be NULL. */
+    struct record **reading;
 };
 
-/* The backup that the target's wish means. The server is asked for its lineage where that decides.
- */
+/* The backup that the target's wish means, and what it needs. The server is asked for its lineage
+ * where that decides. */
 int job_choose(const struct target *target, struct chosen *chosen, struct err *err);
 /* After a failure too. */
 void chosen_fini(struct chosen *chosen);

@@ -31,10 +31,11 @@ static struct lineage_range range_from(const struct catalog *catalog, size_t beg
     return range;
 }
 
-/* Judgements of the readable backups in a range; backups[i] is the one judged. free() both. */
+/* Judgements of the readable backups in a range; backups[i] is the one judged. */
 struct judged {
     struct retention_backup *judgements;
     const struct backup **backups;
+    bool *busy; /* with another job: left to it */
     size_t count;
 };
 
@@ -45,6 +46,7 @@ static struct judged judge(const struct site *site, const struct catalog *catalo
     struct judged judged = {
         .judgements = mem_calloc(most, sizeof *judged.judgements),
         .backups = mem_calloc(most, sizeof *judged.backups),
+        .busy = mem_calloc(most, sizeof *judged.busy),
     };
 
     for (size_t i = range.begin; i < range.end; i++) {
@@ -55,6 +57,7 @@ static struct judged judge(const struct site *site, const struct catalog *catalo
         judged.backups[judged.count] = backup;
         judged.judgements[judged.count++] = (struct retention_backup){
             .id = backup->id,
+            .parent = backup->manifest->parent[0] == '\0' ? NULL : backup->manifest->parent,
             .recovery_point_ms = backup->manifest->recovery_point_ms,
             .plain_bytes = backup->plain_bytes,
             .verified = backup->verified_ms != 0,
@@ -70,6 +73,7 @@ static void judged_free(struct judged *judged)
 {
     free(judged->judgements);
     free(judged->backups);
+    free(judged->busy);
 }
 
 void prune_hold(const struct site *site, const struct catalog *catalog, const char *lineage,
@@ -93,16 +97,25 @@ struct pruning {
     struct prune_result *result;
 };
 
-static int settle(struct pruning *pruning, const struct backup *backup,
-                  const struct retention_backup *judgement, struct err *err)
+/* The newest first: at no moment does one stand there whose parent is gone. first: of those that
+ * are settled. */
+static int remove_judged(struct pruning *pruning, struct judged *judged, size_t *first,
+                         struct err *err)
 {
-    bool busy = false;
+    for (*first = judged->count; *first > 0; --*first) {
+        size_t i = *first - 1;
 
-    if (!judgement->keep && !pruning->dry_run &&
-        removal_run(pruning->site, pruning->catalog, backup, "prune", &busy, err) < 0)
-        return -1;
-    if (busy)
-        return 0;
+        if (!judged->judgements[i].keep && !pruning->dry_run &&
+            removal_run(pruning->site, pruning->catalog, judged->backups[i], "prune",
+                        &judged->busy[i], err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static void tell(struct pruning *pruning, const struct backup *backup,
+                 const struct retention_backup *judgement)
+{
     if (judgement->keep) {
         pruning->result->kept++;
     } else {
@@ -111,14 +124,14 @@ static int settle(struct pruning *pruning, const struct backup *backup,
     }
     if (pruning->watcher != NULL)
         pruning->watcher->judged(pruning->watcher->arg, backup, judgement);
-    return 0;
 }
 
 static int prune_lineage(struct pruning *pruning, struct lineage_range range, struct err *err)
 {
     struct retention_hold hold = {.held = false};
     struct judged judged = judge(pruning->site, pruning->catalog, range, &hold);
-    int rc = 0;
+    size_t first = 0;
+    int rc;
 
     if (hold.held) {
         pruning->result->held = true;
@@ -126,8 +139,10 @@ static int prune_lineage(struct pruning *pruning, struct lineage_range range, st
             pruning->watcher->held(pruning->watcher->arg,
                                    pruning->catalog->backups[range.begin].lineage, &hold);
     }
-    for (size_t i = 0; rc == 0 && i < judged.count; i++)
-        rc = settle(pruning, judged.backups[i], &judged.judgements[i], err);
+    rc = remove_judged(pruning, &judged, &first, err);
+    for (size_t i = first; i < judged.count; i++)
+        if (!judged.busy[i])
+            tell(pruning, judged.backups[i], &judged.judgements[i]);
     judged_free(&judged);
     return rc;
 }

@@ -17,33 +17,49 @@
 struct restoring {
     struct site *site;
     const struct manifest *manifest;
+    const struct ancestry *ancestry;
     void *restore; /* of the system */
     int64_t deadline_mono_us;
     json_t *findings;
     struct pump_status sum;
 };
 
-static int move_object(struct restoring *restoring, const struct manifest_object *object,
+static int move_object(struct restoring *restoring, struct site *site,
+                       const struct manifest *manifest, const struct manifest_object *object,
                        struct err *err)
 {
-    struct site *site = restoring->site;
     struct sink *sink = NULL;
     struct progress progress;
     struct pump_status status = {.source_bytes = 0};
     int rc;
 
-    if (site->system->restore_sink(restoring->restore, object->name, &sink, err) < 0)
+    if (site->system->restore_sink(restoring->restore, manifest, object->name, &sink, err) < 0)
         return err_wrap(err, "%s", object->name);
     if (sink == NULL)
         return 0;
     progress_init(&progress, object->name, false, object->plain_bytes);
-    rc = site_read_object(site, restoring->manifest, object, sink, restoring->deadline_mono_us,
+    rc = site_read_object(site, manifest, object, sink, restoring->deadline_mono_us,
                           &progress.watcher, &status, err);
     progress_fini(&progress);
     restoring->sum.source_us += status.source_us;
     restoring->sum.stages_us += status.stages_us;
     restoring->sum.sink_us += status.sink_us;
     return rc;
+}
+
+static int move_all(struct restoring *restoring, struct err *err)
+{
+    const struct ancestry *ancestry = restoring->ancestry;
+
+    for (size_t i = 0; i < ancestry->count; i++) {
+        const struct manifest *manifest = ancestry->manifests[i];
+
+        for (size_t j = 0; j < manifest->object_count; j++)
+            if (move_object(restoring, ancestry->sites[i], manifest, &manifest->objects[j], err) <
+                0)
+                return -1;
+    }
+    return 0;
 }
 
 static int ask(struct restoring *restoring, const struct restore_wish *wish, struct err *err)
@@ -81,16 +97,14 @@ static int make_sure(struct restoring *restoring, const struct restore_wish *wis
 static int run(struct restoring *restoring, const struct restore_wish *wish, struct err *err)
 {
     const struct system_ops *system = restoring->site->system;
-    const struct manifest *manifest = restoring->manifest;
     int64_t moved_us;
 
     if (ask(restoring, wish, err) < 0 || make_sure(restoring, wish, err) < 0 ||
         system->restore_begin(restoring->restore, err) < 0)
         return -1;
     moved_us = clock_mono_us();
-    for (size_t i = 0; i < manifest->object_count; i++)
-        if (move_object(restoring, &manifest->objects[i], err) < 0)
-            return -1;
+    if (move_all(restoring, err) < 0)
+        return -1;
     moved_us = clock_mono_us() - moved_us;
     if (system->restore_finish(restoring->restore, restoring->findings, err) < 0)
         return -1;
@@ -110,18 +124,23 @@ static int tell_safety(const json_t *findings, struct err *err)
     return safety == NULL ? -1 : err_wrap(err, "(the data that was there is backup %s)", safety);
 }
 
-int restore_run(struct site *site, const struct manifest *manifest, const struct restore_wish *wish,
-                json_t *findings, struct err *err)
+int restore_run(const struct ancestry *ancestry, const struct restore_wish *wish, json_t *findings,
+                struct err *err)
 {
+    struct site *site = ancestry->sites[ancestry->count - 1];
+    const struct manifest *manifest = ancestry->manifests[ancestry->count - 1];
     struct restoring restoring = {
         .site = site,
         .manifest = manifest,
+        .ancestry = ancestry,
         .deadline_mono_us = clock_mono_us() + site->component->deadline_ms * 1000,
         .findings = findings,
     };
     const struct restore_request request = {
         .component = site->component,
         .manifest = manifest,
+        .ancestry = ancestry->manifests,
+        .ancestry_count = ancestry->count,
         .state_path = site->options->state_path,
         .to = wish->to,
         .scratch = wish->scratch,

@@ -3,7 +3,7 @@
 // a restore put in the place of what is live.
 #pragma once
 
-#include "site.h"
+#include "ancestry.h"
 
 #include <jansson.h>
 
@@ -16,6 +16,6 @@ struct restore_wish {
     void *arg;
 };
 
-/* findings: what was counted and done, an object (lent). */
-int restore_run(struct site *site, const struct manifest *manifest, const struct restore_wish *wish,
-                json_t *findings, struct err *err);
+/* The last of the ancestry. findings: what was counted and done, an object (lent). */
+int restore_run(const struct ancestry *ancestry, const struct restore_wish *wish, json_t *findings,
+                struct err *err);

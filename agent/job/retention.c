@@ -7,6 +7,8 @@
 // ahead would push out every honest one that follows it.
 #include "retention.h"
 
+#include <string.h>
+
 /* The state after the last of count backups. */
 static struct retention_hold hold_after(const struct retention_backup *backups, size_t count)
 {
@@ -15,9 +17,12 @@ static struct retention_hold hold_after(const struct retention_backup *backups, 
 
     for (size_t i = 0; i < count; i++) {
         const struct retention_backup *backup = &backups[i];
+        bool full = backup->parent == NULL;
         bool shrank = backup->plain_bytes < usual_bytes &&
                       backup->plain_bytes < usual_bytes - backup->plain_bytes;
 
+        if (!full)
+            continue;
         if (!shrank || backup->adopted) {
             usual_bytes = backup->plain_bytes;
             hold = (struct retention_hold){.held = false};
@@ -53,6 +58,26 @@ static void apply_rule(const struct retention_options *rule, int64_t age_ms, siz
         keep(backup, "no rule");
 }
 
+/* A parent is older than its child, but clocks are not to be trusted: until nothing changes. */
+static void keep_parents(struct retention_backup *backups, size_t count)
+{
+    bool changed = true;
+
+    while (changed) {
+        changed = false;
+        for (size_t i = count; i-- > 0;) {
+            if (!backups[i].keep || backups[i].parent == NULL)
+                continue;
+            for (size_t j = 0; j < count; j++) {
+                if (backups[j].keep || strcmp(backups[j].id, backups[i].parent) != 0)
+                    continue;
+                keep(&backups[j], "parent");
+                changed = true;
+            }
+        }
+    }
+}
+
 void retention_apply(const struct retention_options *rule, int64_t now_ms,
                      struct retention_backup *backups, size_t count, struct retention_hold *hold)
 {
@@ -83,4 +108,5 @@ void retention_apply(const struct retention_options *rule, int64_t now_ms,
         if (hold->held)
             keep(backup, "hold");
     }
+    keep_parents(backups, count);
 }

@@ -2,7 +2,8 @@
 // Which backups of one lineage may go: a pure function of what is there, the rule and the time.
 // Whatever the rule says, it keeps the newest backup and the newest one with a `verified` record,
 // and it holds everything after a backup of less than half its predecessor's size until that one
-// is adopted or the size comes back.
+// is adopted or the size comes back (of full ones: how much is new says nothing). What a kept one
+// goes on from is kept.
 #pragma once
 
 #include "options.h"
@@ -13,6 +14,7 @@
 
 struct retention_backup {
     const char *id;
+    const char *parent; /* what it goes on from; NULL for a full one */
     int64_t recovery_point_ms;
     uint64_t plain_bytes;
     bool verified;

@@ -12,12 +12,14 @@
 static int take(struct site *own, struct site *fallback, json_t *findings, struct err *err)
 {
     struct snapshot_taken taken = {.manifest = NULL};
+    struct snapshot_wish wish = {.full = false};
     struct progress progress;
     json_t *proven = json_object();
     int rc;
 
     progress_init(&progress, "safety backup", true, 0);
-    rc = snapshot_take(own, fallback, &progress.watcher, &taken, err);
+    wish.watcher = &progress.watcher;
+    rc = snapshot_take(own, fallback, &wish, &taken, err);
     progress_fini(&progress);
     if (rc == 0) {
         rc = verify_backup(taken.site, taken.manifest, proven, err);

@@ -13,6 +13,7 @@
 // answer was lost.
 #include "snapshot.h"
 
+#include "ancestry.h"
 #include "cancel.h"
 #include "chain.h"
 #include "clock.h"
@@ -35,6 +36,8 @@ struct attempt {
     void *snapshot; /* of the system */
     struct manifest *manifest;
     struct manifest_object *object; /* the one that moves */
+    enum codec codec;               /* of that */
+    bool full;                      /* asked for */
     bool commit_begun;
     bool store_failed; /* not the source, nor the deadline, nor a wish to stop */
     struct text log;   /* lines of this attempt, for the manifest */
@@ -73,7 +76,7 @@ static struct manifest_object *add_object(struct manifest *manifest,
 /* "database.pgdump.zst", then "database.pgdump.zst.0001", ... : sorted, they are in order. */
 static char *piece_name(const struct attempt *attempt, size_t index)
 {
-    const char *suffix = codec_suffix(attempt->site->component->codec);
+    const char *suffix = codec_suffix(attempt->codec);
 
     return index == 0 ? text_format("%s%s", attempt->object->name, suffix)
                       : text_format("%s%s.%04zu", attempt->object->name, suffix, index);
@@ -110,7 +113,9 @@ static int move_object(struct attempt *attempt, const struct snapshot_object *de
 {
     const struct component_options *component = attempt->site->component;
     struct digest_result plain = {.bytes = 0};
-    struct chain chain = chain_inwards(component->codec, component->level, &plain);
+    bool as_it_is = described->compressed && strcmp(component->compress, "auto") == 0;
+    enum codec codec = as_it_is ? CODEC_NONE : component->codec;
+    struct chain chain = chain_inwards(codec, component->level, &plain);
     const struct piece_writer writer = {.open = open_piece, .done = piece_done, .arg = attempt};
     const struct pump_limits limits = {
         .deadline_mono_us = attempt->deadline_mono_us,
@@ -118,7 +123,8 @@ static int move_object(struct attempt *attempt, const struct snapshot_object *de
     };
     struct pump_status status;
 
-    attempt->object = add_object(attempt->manifest, described, component->codec);
+    attempt->codec = codec;
+    attempt->object = add_object(attempt->manifest, described, codec);
     if (pump_move(source, chain.stages, chain.count,
                   pieces_sink_new(&writer, component->piece_bytes), attempt->site->loop, &limits,
                   attempt->watcher, &status, err) < 0) {
@@ -232,14 +238,34 @@ static void take_back(struct attempt *attempt)
                  LOG_TEXT("err", err.text));
 }
 
+/* The parent is looked for anew with each attempt: it must lie in the same store. */
+static int open_snapshot(struct attempt *attempt, struct err *err)
+{
+    struct site *site = attempt->site;
+    struct snapshot_request request = {.component = site->component,
+                                       .deadline_mono_us = attempt->deadline_mono_us};
+    struct manifest *parent = NULL;
+    char *full_because = NULL;
+    int rc = 0;
+
+    if (site->system->incremental)
+        rc = ancestry_next(site, attempt->full, &parent, &full_because, err);
+    request.parent = parent;
+    request.full_because = full_because;
+    if (rc == 0)
+        rc = site->system->snapshot_open(&request, site->loop, &attempt->snapshot, err);
+    if (rc == 0)
+        rc = site->system->snapshot_describe(attempt->snapshot, attempt->manifest, err);
+    manifest_free(parent);
+    free(full_because);
+    return rc;
+}
+
 static int run_attempt(struct attempt *attempt, struct err *err)
 {
     struct site *site = attempt->site;
 
-    if (site->system->snapshot_open(site->component, site->loop, attempt->deadline_mono_us,
-                                    &attempt->snapshot, err) < 0)
-        return -1;
-    if (site->system->snapshot_describe(attempt->snapshot, attempt->manifest, err) < 0)
+    if (open_snapshot(attempt, err) < 0)
         return -1;
     log_info("backup begun", LOG_TEXT("component", site->component->name),
              LOG_TEXT("backup", attempt->manifest->id),
@@ -277,13 +303,13 @@ static bool surely_not_committed(struct attempt *attempt)
     return rc < 0 && err.kind == ERR_NOT_FOUND;
 }
 
-static int take_once(struct site *site, const struct pump_watcher *watcher,
-                     int64_t deadline_mono_us, struct snapshot_taken *taken, bool *store_failed,
-                     struct err *err)
+static int take_once(struct site *site, const struct snapshot_wish *wish, int64_t deadline_mono_us,
+                     struct snapshot_taken *taken, bool *store_failed, struct err *err)
 {
     struct attempt attempt = {
         .site = site,
-        .watcher = watcher,
+        .watcher = wish->watcher,
+        .full = wish->full,
         .deadline_mono_us = deadline_mono_us,
         .manifest = manifest_new(),
         .log = TEXT_INIT,
@@ -333,7 +359,7 @@ static int ask_store(struct site *site, struct err *err)
     return 0;
 }
 
-static int fall_back(struct site *site, struct site *fallback, const struct pump_watcher *watcher,
+static int fall_back(struct site *site, struct site *fallback, const struct snapshot_wish *wish,
                      int64_t deadline_mono_us, struct snapshot_taken *taken, struct err *err)
 {
     bool store_failed = false;
@@ -346,7 +372,7 @@ static int fall_back(struct site *site, struct site *fallback, const struct pump
     err_clear(err);
     rc = fallback_begin(fallback, deadline_mono_us, err);
     if (rc == 0)
-        rc = take_once(fallback, watcher, deadline_mono_us, taken, &store_failed, err);
+        rc = take_once(fallback, wish, deadline_mono_us, taken, &store_failed, err);
     if (rc < 0) {
         struct err here = *err;
 
@@ -356,7 +382,7 @@ static int fall_back(struct site *site, struct site *fallback, const struct pump
     return rc;
 }
 
-int snapshot_take(struct site *site, struct site *fallback, const struct pump_watcher *watcher,
+int snapshot_take(struct site *site, struct site *fallback, const struct snapshot_wish *wish,
                   struct snapshot_taken *taken, struct err *err)
 {
     int64_t deadline_mono_us = clock_mono_us() + site->component->deadline_ms * 1000;
@@ -368,7 +394,7 @@ int snapshot_take(struct site *site, struct site *fallback, const struct pump_wa
         store_failed = fallback != NULL && ask_store(site, err) < 0;
         if (store_failed)
             break;
-        if (take_once(site, watcher, deadline_mono_us, taken, &store_failed, err) == 0)
+        if (take_once(site, wish, deadline_mono_us, taken, &store_failed, err) == 0)
             return 0;
         if (attempt >= site->component->attempts || !err_kind_may_retry(err->kind) ||
             cancel_requested())
@@ -380,5 +406,5 @@ int snapshot_take(struct site *site, struct site *fallback, const struct pump_wa
     if (fallback == NULL || !store_failed || cancel_requested() ||
         clock_mono_us() >= deadline_mono_us)
         return -1;
-    return fall_back(site, fallback, watcher, deadline_mono_us, taken, err);
+    return fall_back(site, fallback, wish, deadline_mono_us, taken, err);
 }

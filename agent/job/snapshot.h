@@ -8,6 +8,11 @@
 
 struct pump_watcher;
 
+struct snapshot_wish {
+    const struct pump_watcher *watcher;
+    bool full; /* although an incremental one would do */
+};
+
 struct snapshot_taken {
     struct manifest *manifest;
     struct site *site; /* where it was committed: one of the two given */
@@ -19,5 +24,5 @@ struct snapshot_taken {
  * without one); a failure of the database never does. On failure nothing is visible as a backup,
  * and what was written is removed, or left to the next prune under a job record. watcher may be
  * NULL. */
-int snapshot_take(struct site *site, struct site *fallback, const struct pump_watcher *watcher,
+int snapshot_take(struct site *site, struct site *fallback, const struct snapshot_wish *wish,
                   struct snapshot_taken *taken, struct err *err);

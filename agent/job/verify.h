@@ -8,7 +8,8 @@
 
 #include <jansson.h>
 
-/* Reads all of it. findings: what the system counted, an object (lent). */
+/* Reads all of it, but nothing that it goes on from. findings: what the system counted, an object
+ * (lent). */
 int verify_backup(struct site *site, const struct manifest *manifest, json_t *findings,
                   struct err *err);
 

@@ -19,13 +19,24 @@ enum check_result { CHECK_OK, CHECK_WARN, CHECK_FAIL };
 typedef void check_fn(void *arg, enum check_result result, const char *what, const char *detail);
 
 struct snapshot_object {
-    const char *name;   /* "database.pgdump"; static */
+    const char *name;   /* "database.pgdump"; lent until the next is asked for */
     const char *format; /* "pg_dump custom archive"; static */
+    bool compressed;    /* it would not get smaller: stored as it is with compress: auto */
+};
+
+struct snapshot_request {
+    const struct component_options *component;
+    int64_t deadline_mono_us;
+    const struct manifest *parent; /* to go on from, with its facts; NULL: take all */
+    const char *full_because;      /* without a parent, of an incremental system; else NULL */
 };
 
 struct restore_request {
     const struct component_options *component;
     const struct manifest *manifest;
+    /* What manifest goes on from, the full one first, manifest itself last: at least that one. */
+    struct manifest *const *ancestry;
+    size_t ancestry_count;
     const char *state_path; /* for what must outlive this process, and for scratch places */
     const char *to;         /* restore beside, under this name, and swap nothing; NULL: swap */
     bool scratch;           /* drill: into a place of its own, dropped at close */
@@ -44,11 +55,15 @@ struct system_ops {
     int (*check)(const struct agent_options *options, const struct component_options *component,
                  bool grants, check_fn *line, void *arg, struct err *err);
 
+    /* A backup may hold only what is new since its parent. describe sets manifest->parent, or
+     * leaves it empty where that parent cannot be gone on from. */
+    bool incremental;
+
     /* Backup. open: connected, facts known, the snapshot fixed. describe: fills lineage, version,
      * recovery point and facts of the manifest. next: the sources one after the other, each ended
      * before the next is asked for; OK, or END when there are no more. */
-    int (*snapshot_open)(const struct component_options *component, struct ev_loop *loop,
-                         int64_t deadline_mono_us, void **snapshot, struct err *err);
+    int (*snapshot_open)(const struct snapshot_request *request, struct ev_loop *loop,
+                         void **snapshot, struct err *err);
     int (*snapshot_describe)(void *snapshot, struct manifest *manifest, struct err *err);
     enum step (*snapshot_next)(void *snapshot, struct snapshot_object *object,
                                struct source **source, struct err *err);
@@ -79,15 +94,16 @@ struct system_ops {
 
     /* Restore and drill; all NULL: this version has neither. open: everything that can be checked
      * without touching anything has been; leftovers of dead jobs are cleaned up. stake: the
-     * sentence of the question; free it. begin: the place is made. sink: for the objects in the
-     * order of the manifest; NULL sink for one that is not needed. finish: compared, then (no --to,
-     * no scratch) swapped; what was done goes into findings. close before finish's success: takes
-     * everything back. */
+     * sentence of the question; free it. begin: the place is made. sink: for the objects of
+     * each manifest of the ancestry in order; NULL sink for one that is not needed. finish:
+     * compared, then (no --to, no scratch) swapped; what was done goes into findings. close before
+     * finish's success: takes everything back. */
     int (*restore_open)(const struct restore_request *request, struct ev_loop *loop, void **restore,
                         struct err *err);
     char *(*restore_stake)(void *restore);
     int (*restore_begin)(void *restore, struct err *err);
-    int (*restore_sink)(void *restore, const char *object, struct sink **sink, struct err *err);
+    int (*restore_sink)(void *restore, const struct manifest *manifest, const char *object,
+                        struct sink **sink, struct err *err);
     int (*restore_finish)(void *restore, json_t *findings, struct err *err);
     void (*restore_close)(void *restore); /* NULL is allowed */
 };

@@ -52,13 +52,14 @@ void fake_site_fini(struct fake_site *fake)
     step_clock_end();
 }
 
-static char *make_manifest(const char *lineage, const char *id, int64_t recovery_point_ms,
-                           size_t bytes)
+static char *make_manifest(const char *lineage, const char *id, const char *parent,
+                           int64_t recovery_point_ms, size_t bytes)
 {
     struct manifest *manifest = manifest_new();
     char *text;
 
     memcpy(manifest->id, id, strlen(id) + 1);
+    memcpy(manifest->parent, parent, strlen(parent) + 1);
     manifest->component = mem_strdup("orders-db");
     manifest->cluster = mem_strdup("prod");
     manifest->namespace_ = mem_strdup("aipx");
@@ -85,15 +86,21 @@ static char *make_manifest(const char *lineage, const char *id, int64_t recovery
     return text;
 }
 
-void fake_site_add_manifest(struct fake_site *fake, const char *lineage, const char *id,
-                            int64_t recovery_point_ms, size_t bytes)
+static void add_manifest(struct fake_site *fake, const char *lineage, const char *id,
+                         const char *parent, int64_t recovery_point_ms, size_t bytes)
 {
-    char *text = make_manifest(lineage, id, recovery_point_ms, bytes);
+    char *text = make_manifest(lineage, id, parent, recovery_point_ms, bytes);
     char *key = site_manifest_key(&fake->site, lineage, id);
 
     fake_store_add(&fake->store, key, NULL, text, strlen(text), recovery_point_ms);
     free(key);
     free(text);
+}
+
+void fake_site_add_manifest(struct fake_site *fake, const char *lineage, const char *id,
+                            int64_t recovery_point_ms, size_t bytes)
+{
+    add_manifest(fake, lineage, id, "", recovery_point_ms, bytes);
 }
 
 void fake_site_add_data(struct fake_site *fake, const char *lineage, const char *id, size_t bytes,
@@ -112,6 +119,13 @@ void fake_site_add_backup(struct fake_site *fake, const char *lineage, const cha
 {
     fake_site_add_data(fake, lineage, id, bytes, recovery_point_ms);
     fake_site_add_manifest(fake, lineage, id, recovery_point_ms, bytes);
+}
+
+void fake_site_add_child(struct fake_site *fake, const char *lineage, const char *id,
+                         const char *parent, int64_t recovery_point_ms, size_t bytes)
+{
+    fake_site_add_data(fake, lineage, id, bytes, recovery_point_ms);
+    add_manifest(fake, lineage, id, parent, recovery_point_ms, bytes);
 }
 
 void fake_site_add_record(struct fake_site *fake, const char *folder, const char *lineage,

@@ -78,7 +78,10 @@ void fake_site_fini(struct fake_site *fake);
 /* One backup: a manifest, and a data object of bytes bytes, both put at the recovery point. */
 void fake_site_add_backup(struct fake_site *fake, const char *lineage, const char *id,
                           int64_t recovery_point_ms, size_t bytes);
-/* The same without the manifest, put at modified_ms. */
+/* One that goes on from parent. */
+void fake_site_add_child(struct fake_site *fake, const char *lineage, const char *id,
+                         const char *parent, int64_t recovery_point_ms, size_t bytes);
+/* The data alone, put at modified_ms. */
 void fake_site_add_data(struct fake_site *fake, const char *lineage, const char *id, size_t bytes,
                         int64_t modified_ms);
 /* Its manifest alone. */

@@ -72,15 +72,14 @@ static int act(const struct stub_snapshot *snapshot, struct err *err)
     return 0;
 }
 
-static int stub_snapshot_open(const struct component_options *component, struct ev_loop *loop,
-                              int64_t deadline_mono_us, void **opened, struct err *err)
+static int stub_snapshot_open(const struct snapshot_request *request, struct ev_loop *loop,
+                              void **opened, struct err *err)
 {
     struct stub_snapshot *snapshot = mem_calloc(1, sizeof *snapshot);
     const char *size;
 
     (void)loop;
-    (void)deadline_mono_us;
-    snapshot->plan = read_plan(component);
+    snapshot->plan = read_plan(request->component);
     size = strstr(snapshot->plan, "bytes=");
     snapshot->bytes = size == NULL ? 1000 : strtoul(size + strlen("bytes="), NULL, 10);
     snapshot->data = mem_calloc(snapshot->bytes, 1);

@@ -38,12 +38,13 @@ static void tell(const struct job *job, const struct target *target,
                text_show_bytes(stored, stored_text, sizeof stored_text),
                text_show_duration(took_ms, took, sizeof took), shares);
     job_report(job, target,
-               json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:{s:I, s:I, s:I}}", "backup",
-                         manifest->id, "lineage", manifest->lineage, "store",
-                         target->site->store->name, "plain_bytes", (json_int_t)plain,
-                         "stored_bytes", (json_int_t)stored, "duration_ms", (json_int_t)took_ms,
-                         "time", "source_ms", (json_int_t)manifest->source_ms, "lifeboat_ms",
-                         (json_int_t)manifest->lifeboat_ms, "store_ms",
+               json_pack("{s:s, s:s, s:s, s:s*, s:I, s:I, s:I, s:{s:I, s:I, s:I}}", "backup",
+                         manifest->id, "parent",
+                         manifest->parent[0] == '\0' ? NULL : manifest->parent, "lineage",
+                         manifest->lineage, "store", target->site->store->name, "plain_bytes",
+                         (json_int_t)plain, "stored_bytes", (json_int_t)stored, "duration_ms",
+                         (json_int_t)took_ms, "time", "source_ms", (json_int_t)manifest->source_ms,
+                         "lifeboat_ms", (json_int_t)manifest->lifeboat_ms, "store_ms",
                          (json_int_t)manifest->store_ms));
 }
 
@@ -82,11 +83,13 @@ static int backup(struct job *job, const struct target *target, struct err *err)
 {
     struct snapshot_taken taken;
     char *what = text_format("backup %s", target->component->name);
+    struct snapshot_wish wish = {.full = job->in->full};
     struct progress progress;
     int rc;
 
     progress_init(&progress, what, true, 0);
-    rc = snapshot_take(target->site, target->fallback, &progress.watcher, &taken, err);
+    wish.watcher = &progress.watcher;
+    rc = snapshot_take(target->site, target->fallback, &wish, &taken, err);
     progress_fini(&progress);
     free(what);
     if (rc < 0)

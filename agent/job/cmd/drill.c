@@ -24,7 +24,7 @@ static int drill(struct job *job, const struct target *target, struct err *err)
 
     if (rc == 0) {
         recording_describe(job, manifest);
-        rc = restore_run(chosen.site, manifest, &wish, findings, err);
+        rc = restore_run(&chosen.ancestry, &wish, findings, err);
     }
     took_ms = clock_wall_ms() - began_ms;
     if (rc == 0)

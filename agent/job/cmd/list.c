@@ -28,7 +28,9 @@ static void print_json(const struct job *job, const struct target *target,
     else
         job_report(
             job, target,
-            json_pack("{s:s, s:s, s:s, s:b, s:o, s:I, s:I, s:I, s:o, s:b}", "backup", backup->id,
+            json_pack("{s:s, s:s*, s:s, s:s, s:b, s:o, s:I, s:I, s:I, s:o, s:b}", "backup",
+                      backup->id, "parent",
+                      backup->manifest->parent[0] == '\0' ? NULL : backup->manifest->parent,
                       "lineage", backup->lineage, "store", backup->site->store->name, "readable", 1,
                       "recovery_point", when_or_null(backup->manifest->recovery_point_ms),
                       "plain_bytes", (json_int_t)backup->plain_bytes, "stored_bytes",

@@ -208,7 +208,7 @@ static int restore_chosen(struct job *job, const struct target *target, struct e
         };
 
         recording_describe(job, manifest);
-        rc = restore_run(chosen.site, manifest, &wish, findings, err);
+        rc = restore_run(&chosen.ancestry, &wish, findings, err);
     }
     if (rc == 0) {
         if (job->in->to == NULL)

@@ -59,6 +59,8 @@ static void print_manifest(const struct manifest *manifest, const char *store)
     if (manifest->restored_from_backup != NULL)
         printf("restored from   %s of %s\n", manifest->restored_from_backup,
                manifest->restored_from_lineage);
+    if (manifest->parent[0] != '\0')
+        printf("goes on from    %s\n", manifest->parent);
     printf("objects\n");
     for (size_t i = 0; i < manifest->object_count; i++)
         print_object(&manifest->objects[i]);

@@ -13,14 +13,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static int verify_one(struct job *job, const struct target *target, struct site *site,
-                      const struct manifest *manifest, struct err *err)
+/* The last of them, with what it goes on from. */
+static int verify_one(struct job *job, const struct target *target, struct site *const *sites,
+                      struct manifest *const *manifests, size_t count, struct err *err)
 {
+    struct site *site = sites[count - 1];
+    const struct manifest *manifest = manifests[count - 1];
     int64_t began_ms = clock_wall_ms();
     json_t *findings = json_object();
     char took[24];
-    int rc = verify_backup(site, manifest, findings, err);
+    int rc = 0;
 
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        rc = verify_backup(sites[i], manifests[i], findings, err);
+        if (rc < 0 && i + 1 < count)
+            err_wrap(err, "%s, which it goes on from", manifests[i]->id);
+    }
     if (rc == 0)
         rc = verify_record(site, manifest, "verify", began_ms, findings, err);
     if (rc == 0) {
@@ -58,8 +66,10 @@ static int verify_all(struct job *job, const struct target *target, struct err *
 
         if (backup->manifest == NULL)
             continue;
-        if (site_get_manifest(backup->site, backup->lineage, backup->id, &manifest, &one) < 0 ||
-            verify_one(job, target, backup->site, manifest, &one) < 0) {
+        /* Each is read once: those that it goes on from have their own turn. */
+        if (ancestry_check(catalog, backup, &one) < 0 ||
+            site_get_manifest(backup->site, backup->lineage, backup->id, &manifest, &one) < 0 ||
+            verify_one(job, target, &backup->site, &manifest, 1, &one) < 0) {
             log_warn("backup is not good", LOG_TEXT("backup", backup->id),
                      LOG_TEXT("err", one.text));
             bad++;
@@ -84,7 +94,8 @@ static int verify(struct job *job, const struct target *target, struct err *err)
     rc = job_choose(target, &chosen, err);
     if (rc == 0) {
         recording_describe(job, chosen.manifest);
-        rc = verify_one(job, target, chosen.site, chosen.manifest, err);
+        rc = verify_one(job, target, chosen.ancestry.sites, chosen.ancestry.manifests,
+                        chosen.ancestry.count, err);
     }
     chosen_fini(&chosen);
     return rc;

@@ -6,8 +6,8 @@
 #include "session.h"
 #include "system.h"
 
-int pg_snapshot_open(const struct component_options *component, struct ev_loop *loop,
-                     int64_t deadline_mono_us, void **snapshot, struct err *err);
+int pg_snapshot_open(const struct snapshot_request *request, struct ev_loop *loop, void **snapshot,
+                     struct err *err);
 int pg_snapshot_describe(void *snapshot, struct manifest *manifest, struct err *err);
 enum step pg_snapshot_next(void *snapshot, struct snapshot_object *object, struct source **source,
                            struct err *err);
@@ -22,7 +22,8 @@ int pg_restore_open(const struct restore_request *request, struct ev_loop *loop,
                     struct err *err);
 char *pg_restore_stake(void *restore);
 int pg_restore_begin(void *restore, struct err *err);
-int pg_restore_sink(void *restore, const char *object, struct sink **sink, struct err *err);
+int pg_restore_sink(void *restore, const struct manifest *manifest, const char *object,
+                    struct sink **sink, struct err *err);
 int pg_restore_finish(void *restore, json_t *findings, struct err *err);
 void pg_restore_close(void *restore);
 

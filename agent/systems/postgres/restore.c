@@ -222,10 +222,12 @@ static int database_sink(struct restoring *restoring, struct sink **sink, struct
     return 0;
 }
 
-int pg_restore_sink(void *restore, const char *object, struct sink **sink, struct err *err)
+int pg_restore_sink(void *restore, const struct manifest *manifest, const char *object,
+                    struct sink **sink, struct err *err)
 {
     struct restoring *restoring = restore;
 
+    (void)manifest; /* there is but one */
     *sink = NULL;
     if (strcmp(object, PG_DATABASE) == 0)
         return database_sink(restoring, sink, err);

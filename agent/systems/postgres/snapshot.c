@@ -100,10 +100,11 @@ static int take_facts(struct snapshot *snapshot, struct err *err)
     return 0;
 }
 
-int pg_snapshot_open(const struct component_options *component, struct ev_loop *loop,
-                     int64_t deadline_mono_us, void **opened, struct err *err)
+int pg_snapshot_open(const struct snapshot_request *request, struct ev_loop *loop, void **opened,
+                     struct err *err)
 {
     struct snapshot *snapshot = mem_calloc(1, sizeof *snapshot);
+    const struct component_options *component = request->component;
     const char *conninfo = component->postgres.conninfo;
     const PGconn *connection;
 
@@ -111,7 +112,8 @@ int pg_snapshot_open(const struct component_options *component, struct ev_loop *
     snapshot->component = component;
     snapshot->facts = json_object();
     snapshot->next = component->postgres.globals ? NEXT_GLOBALS : NEXT_DATABASE;
-    if (pg_session_open("conninfo", conninfo, NULL, deadline_mono_us, &snapshot->session, err) < 0)
+    if (pg_session_open("conninfo", conninfo, NULL, request->deadline_mono_us, &snapshot->session,
+                        err) < 0)
         goto failed;
     connection = pg_session_connection(snapshot->session);
     if (find_tools(snapshot, err) < 0 ||

@@ -23,8 +23,8 @@ int redis_bgsave_open(struct redis_conn *conn, const struct redis_options *optio
 int redis_feed(struct rdb *rdb, const uint8_t *data, size_t len, struct err *err);
 int redis_feed_end(struct rdb *rdb, struct err *err);
 
-int redis_snapshot_open(const struct component_options *component, struct ev_loop *loop,
-                        int64_t deadline_mono_us, void **snapshot, struct err *err);
+int redis_snapshot_open(const struct snapshot_request *request, struct ev_loop *loop,
+                        void **snapshot, struct err *err);
 int redis_snapshot_describe(void *snapshot, struct manifest *manifest, struct err *err);
 enum step redis_snapshot_next(void *snapshot, struct snapshot_object *object,
                               struct source **source, struct err *err);

@@ -135,16 +135,17 @@ static int fix_moment(struct snapshot *snapshot, struct err *err)
                                   &snapshot->source, err);
 }
 
-int redis_snapshot_open(const struct component_options *component, struct ev_loop *loop,
-                        int64_t deadline_mono_us, void **opened, struct err *err)
+int redis_snapshot_open(const struct snapshot_request *request, struct ev_loop *loop, void **opened,
+                        struct err *err)
 {
     struct snapshot *snapshot = mem_calloc(1, sizeof *snapshot);
 
     (void)loop;
-    snapshot->component = component;
+    snapshot->component = request->component;
     snapshot->facts = json_object();
     snapshot->rdb = rdb_new();
-    if (redis_conn_open(&component->redis, deadline_mono_us, &snapshot->conn, err) < 0 ||
+    if (redis_conn_open(&request->component->redis, request->deadline_mono_us, &snapshot->conn,
+                        err) < 0 ||
         ask_server(snapshot, err) < 0 || ask_replication(snapshot, err) < 0 ||
         ask_memory(snapshot, err) < 0 || fix_moment(snapshot, err) < 0) {
         redis_snapshot_close(snapshot);

@@ -353,9 +353,9 @@ static void test_component_refusals(void **state)
          "a.yaml:7: components[0].attempts: \"0\" is out of range; use 1 to 10"},
         {COMPONENT, "    stores: [disk]\n    piece_size: 1KiB", ERR_CONFIG,
          "a.yaml:7: components[0].piece_size: \"1KiB\" is out of range; use 64KiB to 64GiB"},
-        {COMPONENT, "    stores: [disk]\n    full_every: 24h", ERR_NOT_YET,
-         "a.yaml:7: components[0].full_every: not in this version yet: it belongs to Kafka, which "
-         "comes later; remove the key for now"},
+        {COMPONENT, "    stores: [disk]\n    full_every: 24h", ERR_CONFIG,
+         "a.yaml:7: components[0].full_every: is for Kafka: every backup of postgres holds all; "
+         "remove this"},
         {COMPONENT, "    stores: [disk]\n    redis: {}", ERR_CONFIG,
          "a.yaml:7: components[0].redis: belongs to system: redis, and here system is postgres; "
          "remove it, or correct system"},
@@ -597,12 +597,12 @@ static void test_codecs(void **state)
                                       "have; use zstd:1 or zstd:2"},
         {"gzip:0", "is no level of gzip; use gzip:1 to gzip:9"},
         {"gzip:10", "is no level of gzip; use gzip:1 to gzip:9"},
-        {"zstd:", "is not known; use zstd:1, zstd:2, gzip:1 to gzip:9, or none"},
-        {"zstd:-1", "is not known; use zstd:1, zstd:2, gzip:1 to gzip:9, or none"},
-        {"zstdx", "is not known; use zstd:1, zstd:2, gzip:1 to gzip:9, or none"},
-        {"lz4", "is not known; use zstd:1, zstd:2, gzip:1 to gzip:9, or none"},
-        {"none:1", "is not known; use zstd:1, zstd:2, gzip:1 to gzip:9, or none"},
-        {"", "is not known; use zstd:1, zstd:2, gzip:1 to gzip:9, or none"},
+        {"zstd:", "is not known; use auto, zstd:1, zstd:2, gzip:1 to gzip:9, or none"},
+        {"zstd:-1", "is not known; use auto, zstd:1, zstd:2, gzip:1 to gzip:9, or none"},
+        {"zstdx", "is not known; use auto, zstd:1, zstd:2, gzip:1 to gzip:9, or none"},
+        {"lz4", "is not known; use auto, zstd:1, zstd:2, gzip:1 to gzip:9, or none"},
+        {"none:1", "is not known; use auto, zstd:1, zstd:2, gzip:1 to gzip:9, or none"},
+        {"", "is not known; use auto, zstd:1, zstd:2, gzip:1 to gzip:9, or none"},
     };
     enum codec codec;
     int level;

@@ -22,6 +22,8 @@
 #define B     "20261123T020000Z-00000b"
 #define C     "20261123T030000Z-00000c"
 #define D     "20261123T040000Z-00000d"
+#define E     "20261123T050000Z-00000e"
+#define F     "20261123T060000Z-00000f"
 #define OWN   "prod/aipx/orders-db"
 #define OTHER "prod/aipx/orders-db-2" /* of no component that is configured */
 #define HOUR  INT64_C(3600000)
@@ -141,6 +143,40 @@ static void test_what_is_not_complete_replaces_nothing(void **state)
     assert_true(is_there(OWN, "73", D));
 }
 
+static void add_child(const char *id, const char *parent, int64_t hours_ago)
+{
+    fake_site_add_child(&fake, "73", id, parent, now_ms - hours_ago * HOUR, 10);
+}
+
+static void test_a_chain_goes_from_its_young_end(void **state)
+{
+    struct err err = ERR_INIT;
+    (void)state;
+
+    add_backup(OWN, "73", A, 9);
+    add_child(B, A, 8);
+    add_child(C, B, 7);
+    assert_false(evict()); /* C needs both */
+    add_backup(OWN, "73", D, 6);
+    assert_true(evict());
+    assert_false(is_there(OWN, "73", C));
+    assert_true(evict());
+    assert_false(is_there(OWN, "73", B));
+    assert_true(is_there(OWN, "73", A));
+    assert_true(evict());
+    assert_false(is_there(OWN, "73", A));
+    assert_false(evict());
+    /* One whose parent is elsewhere replaces nothing. */
+    add_child(E, A, 1);
+    assert_false(evict());
+    assert_int_equal(
+        fake.store.store.ops->remove(&fake.store.store, OWN "/73/data/" D "/database.pgdump", &err),
+        0);
+    add_child(F, D, 1);
+    assert_false(evict());
+    assert_true(is_there(OWN, "73", D));
+}
+
 static void test_what_another_job_works_on_is_passed_over(void **state)
 {
     struct record *record = NULL;
@@ -205,6 +241,7 @@ int main(void)
         AT_SITE(test_the_oldest_that_is_replaced_goes_first),
         AT_SITE(test_the_manifest_goes_before_its_data),
         AT_SITE(test_what_is_not_complete_replaces_nothing),
+        AT_SITE(test_a_chain_goes_from_its_young_end),
         AT_SITE(test_what_another_job_works_on_is_passed_over),
         AT_SITE(test_orphans_of_the_dead_are_swept),
         AT_SITE(test_what_is_not_ours_is_left_alone),

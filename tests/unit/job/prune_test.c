@@ -27,6 +27,7 @@
 #define B    "20261123T020000Z-00000b"
 #define C    "20261123T030000Z-00000c"
 #define D    "20261123T040000Z-00000d"
+#define E    "20261123T050000Z-00000e"
 #define ROOT "prod/aipx/orders-db"
 #define HOUR INT64_C(3600000)
 
@@ -166,6 +167,26 @@ static void test_retention_is_applied_and_manifests_go_first(void **state)
     assert_non_null(fake_store_find(&fake.store, DATA("12", A)));
     assert_int_equal(count_records(), 0);
     text_fini(&heard);
+}
+
+/* A full one, two that go on from it, another full one and one that goes on from that. */
+static void test_what_a_kept_one_goes_on_from_is_kept(void **state)
+{
+    (void)state;
+    fake.component.retention = (struct retention_options){.keep_last = 3};
+    fake_site_add_backup(&fake, "73", A, now_ms - 9 * HOUR, 100);
+    fake_site_add_child(&fake, "73", B, A, now_ms - 8 * HOUR, 3);
+    fake_site_add_child(&fake, "73", C, B, now_ms - 7 * HOUR, 1);
+    fake_site_add_backup(&fake, "73", D, now_ms - 6 * HOUR, 103);
+    fake_site_add_child(&fake, "73", E, D, now_ms - 5 * HOUR, 2);
+    assert_int_equal(prune(false).removed, 0);
+    fake.component.retention = (struct retention_options){.keep_last = 2};
+    assert_int_equal(prune(false).removed, 3);
+    assert_journal("remove " MANIFEST("73", C) "\nremove " DATA("73", C) "\nremove " MANIFEST(
+        "73", B) "\nremove " DATA("73", B) "\nremove " MANIFEST("73", A) "\nremove " DATA("73",
+                                                                                          A) "\n");
+    fake.component.retention = (struct retention_options){.keep_last = 1};
+    assert_int_equal(prune(false).removed, 0);
 }
 
 static void test_nothing_is_removed_twice(void **state)
@@ -548,8 +569,8 @@ static void test_a_wish_to_stop_ends_it_between_two_backups(void **state)
         if (prune_run(&fake.site, NULL, false, NULL, &result, &err) == 0 ||
             err.kind != ERR_CANCELLED)
             _exit(1);
-        if (fake_store_find(&fake.store, DATA("73", A)) != NULL ||
-            fake_store_find(&fake.store, MANIFEST("73", B)) == NULL || count_records() != 0)
+        if (fake_store_find(&fake.store, DATA("73", B)) != NULL ||
+            fake_store_find(&fake.store, MANIFEST("73", A)) == NULL || count_records() != 0)
             _exit(2);
         _exit(0);
     }
@@ -609,6 +630,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         AT_SITE(test_retention_is_applied_and_manifests_go_first),
+        AT_SITE(test_what_a_kept_one_goes_on_from_is_kept),
         AT_SITE(test_nothing_is_removed_twice),
         AT_SITE(test_a_backup_that_shrank_holds_retention),
         AT_SITE(test_a_dry_run_removes_nothing),

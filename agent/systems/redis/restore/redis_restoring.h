@@ -92,6 +92,7 @@ int redis_restore_open(const struct restore_request *request, struct ev_loop *lo
                        struct err *err);
 char *redis_restore_stake(void *restore);
 int redis_restore_begin(void *restore, struct err *err);
-int redis_restore_sink(void *restore, const char *object, struct sink **sink, struct err *err);
+int redis_restore_sink(void *restore, const struct manifest *manifest, const char *object,
+                       struct sink **sink, struct err *err);
 int redis_restore_finish(void *restore, json_t *findings, struct err *err);
 void redis_restore_close(void *restore);

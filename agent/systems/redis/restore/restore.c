@@ -106,10 +106,12 @@ static int file_sink(struct restoring *restoring, struct sink **sink, struct err
     return rc < 0 ? -1 : redis_file_sink(restoring, proof, sink, err);
 }
 
-int redis_restore_sink(void *restore, const char *object, struct sink **sink, struct err *err)
+int redis_restore_sink(void *restore, const struct manifest *manifest, const char *object,
+                       struct sink **sink, struct err *err)
 {
     struct restoring *restoring = restore;
 
+    (void)manifest; /* there is but one */
     if (strcmp(object, REDIS_OBJECT) != 0)
         return err_set(err, ERR_CORRUPT, "a backup of Redis holds no object %s", object);
     return restoring->request.to != NULL ? file_sink(restoring, sink, err)
