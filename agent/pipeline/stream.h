@@ -5,14 +5,13 @@
 #pragma once
 
 #include "err.h"
+#include "step.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct ev_loop;
-
-enum step { STEP_OK, STEP_AGAIN, STEP_END, STEP_ERROR };
 
 struct span_in {
     const uint8_t *data;

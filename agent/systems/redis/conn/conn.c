@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Logging in, and asking. hiredis only takes answers apart; it is given hooks that refuse an answer
 // before memory is taken for what it announces.
-#include "conn_impl.h"
+#include "conn.h"
 
+#include "dial.h"
 #include "log.h"
 #include "mem.h"
 #include "text.h"
@@ -14,6 +15,13 @@
 
 #define MAX_ARGUMENTS 16
 #define READ_BYTES    16384
+
+struct redis_conn {
+    struct dial dial;
+    redisReader *reader;
+    redisReplyObjectFunctions functions; /* hiredis' own, with bounds */
+    bool logged_in;
+};
 
 /* --- asking --- */
 
@@ -38,31 +46,20 @@ static void new_reader(struct redis_conn *conn)
 /* A server that wants TLS, or a certificate, may say nothing but that. */
 static int closed(const struct redis_conn *conn, struct err *err)
 {
-    const char *guess = conn->link.ssl != NULL ? "; does it ask for a certificate (cert_file)?"
-                                               : "; does it ask for TLS (rediss://)?";
+    const char *guess = conn->dial.link.ssl != NULL ? "; does it ask for a certificate (cert_file)?"
+                                                    : "; does it ask for TLS (rediss://)?";
 
-    return err_set(err, ERR_UNREACHABLE, "%s: the server closed the connection%s", conn->place,
+    return err_set(err, ERR_UNREACHABLE, "%s: the server closed the connection%s", conn->dial.place,
                    conn->logged_in ? "" : guess);
 }
 
 static int send_all(struct redis_conn *conn, const char *data, size_t len, struct err *err)
 {
-    int64_t until_us = redis_patience(conn);
+    enum step step = dial_send(&conn->dial, data, len, err);
 
-    while (len > 0) {
-        size_t done = 0;
-        enum step step = redis_link_write(&conn->link, data, len, &done, err);
-
-        if (step == STEP_ERROR)
-            return err_wrap(err, "%s", conn->place);
-        if (step == STEP_END)
-            return closed(conn, err);
-        if (step == STEP_AGAIN && redis_wait_ready(conn, until_us, err) < 0)
-            return -1;
-        data += done;
-        len -= done;
-    }
-    return 0;
+    if (step == STEP_END)
+        return closed(conn, err);
+    return step == STEP_OK ? 0 : -1;
 }
 
 static int send_command(struct redis_conn *conn, size_t argc, const char *const *argv,
@@ -89,17 +86,15 @@ static int feed_reader(struct redis_conn *conn, int64_t until_us, size_t *fed, s
 {
     char data[READ_BYTES];
     size_t len = 0;
-    enum step step = redis_link_read(&conn->link, data, sizeof data, &len, err);
+    enum step step = dial_receive(&conn->dial, data, sizeof data, &len, until_us, err);
 
-    if (step == STEP_AGAIN)
-        return redis_wait_ready(conn, until_us, err);
     if (step == STEP_END)
         return closed(conn, err);
     if (step == STEP_ERROR)
-        return err_wrap(err, "%s", conn->place);
+        return -1;
     *fed += len;
     if (*fed > REDIS_REPLY_MAX_BYTES)
-        return err_set(err, ERR_CORRUPT, "%s: an answer of more than %zu MiB", conn->place,
+        return err_set(err, ERR_CORRUPT, "%s: an answer of more than %zu MiB", conn->dial.place,
                        REDIS_REPLY_MAX_BYTES >> 20);
     if (redisReaderFeed(conn->reader, data, len) != REDIS_OK)
         abort(); /* out of memory */
@@ -108,14 +103,14 @@ static int feed_reader(struct redis_conn *conn, int64_t until_us, size_t *fed, s
 
 static int read_reply(struct redis_conn *conn, redisReply **reply, struct err *err)
 {
-    int64_t until_us = redis_patience(conn);
+    int64_t until_us = dial_patience(&conn->dial);
     size_t fed = 0;
     void *read = NULL;
 
     for (;;) {
         if (redisReaderGetReply(conn->reader, &read) != REDIS_OK)
-            return err_set(err, ERR_CORRUPT, "%s does not answer as Redis does: %s", conn->place,
-                           conn->reader->errstr);
+            return err_set(err, ERR_CORRUPT, "%s does not answer as Redis does: %s",
+                           conn->dial.place, conn->reader->errstr);
         if (read != NULL)
             break;
         if (feed_reader(conn, until_us, &fed, err) < 0)
@@ -197,7 +192,7 @@ static int call(struct redis_conn *conn, redisReply **reply, va_list args, struc
         return -1;
     if (redis_reply_check(answer, argv[0], err) < 0) {
         freeReplyObject(answer);
-        return err_wrap(err, "%s", conn->place);
+        return err_wrap(err, "%s", conn->dial.place);
     }
     if (reply == NULL)
         freeReplyObject(answer);
@@ -231,7 +226,7 @@ int redis_conn_text(struct redis_conn *conn, char **text, struct err *err, ...)
     if (reply->type == REDIS_REPLY_STRING || reply->type == REDIS_REPLY_STATUS)
         *text = mem_strndup(reply->str, (size_t)reply->len);
     else
-        rc = err_set(err, ERR_CORRUPT, "%s does not answer as Redis does", conn->place);
+        rc = err_set(err, ERR_CORRUPT, "%s does not answer as Redis does", conn->dial.place);
     freeReplyObject(reply);
     return rc;
 }
@@ -250,6 +245,21 @@ int redis_conn_send(struct redis_conn *conn, struct err *err, ...)
 
 /* --- for owners --- */
 
+static int connect_to(struct redis_conn *conn, const struct redis_options *options, struct err *err)
+{
+    const struct tls_files files = {.ca_file = options->ca_file,
+                                    .cert_file = options->cert_file,
+                                    .key_file = options->key_file};
+    struct redis_address address;
+
+    if (redis_address_parse(options->url, &address, err) < 0)
+        return -1;
+    if (address.kind == REDIS_UNIX)
+        return dial_unix(&conn->dial, address.path, err);
+    return dial_host(&conn->dial, address.host, address.port,
+                     address.kind == REDIS_TLS ? &files : NULL, err);
+}
+
 static int log_in(struct redis_conn *conn, const struct redis_options *options, struct err *err)
 {
     if (options->user != NULL) {
@@ -267,11 +277,9 @@ int redis_conn_open(const struct redis_options *options, int64_t deadline_mono_u
 {
     struct redis_conn *opened = mem_calloc(1, sizeof *opened);
 
-    opened->link.fd = -1;
-    opened->deadline_mono_us = deadline_mono_us;
-    opened->timeout_ms = options->timeout_ms;
+    dial_init(&opened->dial, deadline_mono_us, options->timeout_ms);
     new_reader(opened);
-    if (redis_dial(opened, options, err) < 0 || log_in(opened, options, err) < 0) {
+    if (connect_to(opened, options, err) < 0 || log_in(opened, options, err) < 0) {
         redis_conn_close(opened);
         return -1;
     }
@@ -284,48 +292,52 @@ void redis_conn_close(struct redis_conn *conn)
 {
     if (conn == NULL)
         return;
-    redis_link_close(&conn->link);
+    dial_fini(&conn->dial);
     redisReaderFree(conn->reader);
-    free(conn->place);
     free(conn);
 }
 
 const char *redis_conn_place(const struct redis_conn *conn)
 {
-    return conn->place;
+    return conn->dial.place;
 }
 
 int64_t redis_conn_deadline(const struct redis_conn *conn)
 {
-    return conn->deadline_mono_us;
+    return conn->dial.deadline_mono_us;
 }
 
 void redis_conn_set_deadline(struct redis_conn *conn, int64_t deadline_mono_us)
 {
-    conn->deadline_mono_us = deadline_mono_us;
+    conn->dial.deadline_mono_us = deadline_mono_us;
 }
 
 enum step redis_conn_read(struct redis_conn *conn, uint8_t *data, size_t cap, size_t *len,
                           struct err *err)
 {
-    enum step step = redis_link_read(&conn->link, data, cap, len, err);
+    enum step step = net_link_read(&conn->dial.link, data, cap, len, err);
 
     if (step == STEP_ERROR)
-        err_wrap(err, "%s", conn->place);
+        err_wrap(err, "%s", conn->dial.place);
     return step;
 }
 
 int redis_conn_fd(const struct redis_conn *conn)
 {
-    return conn->link.fd;
+    return conn->dial.link.fd;
 }
 
 short redis_conn_events(const struct redis_conn *conn)
 {
-    return conn->link.events;
+    return conn->dial.link.events;
 }
 
 int redis_conn_wait(struct redis_conn *conn, struct err *err)
 {
-    return redis_wait_ready(conn, redis_patience(conn), err);
+    return dial_wait(&conn->dial, dial_patience(&conn->dial), err);
+}
+
+int redis_conn_pause(struct redis_conn *conn, int ms, struct err *err)
+{
+    return dial_pause(&conn->dial, ms, err);
 }

@@ -9,7 +9,7 @@
 #include "file.h"
 #include "log.h"
 #include "mem.h"
-#include "redis_link.h"
+#include "net_link.h"
 #include "replica_words.h"
 #include "serve_link.h"
 #include "text.h"
@@ -30,7 +30,7 @@
 struct redis_serving {
     struct sink sink;
     struct serve_listener listener;
-    struct redis_link link;
+    struct net_link link;
     enum { SERVE_LISTENING, SERVE_SHAKING, SERVE_GREETING, SERVE_PAYLOAD, SERVE_LOADED } state;
     const struct redis_options *options;
     bool tls;
@@ -51,7 +51,7 @@ struct redis_serving {
 
 static void shut_out(struct redis_serving *serving, const char *why)
 {
-    redis_link_close(&serving->link);
+    net_link_close(&serving->link);
     serving->state = SERVE_LISTENING;
     if (serving->shut_out++ == 0)
         log_warn("a connection that is not the server's was shut out", LOG_TEXT("why", why));
@@ -79,7 +79,7 @@ static enum step listen_on(struct redis_serving *serving, struct err *err)
     default:
         return STEP_ERROR;
     }
-    serving->link = (struct redis_link){.fd = fd, .events = POLLIN};
+    serving->link = (struct net_link){.fd = fd, .events = POLLIN};
     memset(&serving->words, 0, sizeof serving->words);
     serving->answer_len = 0;
     serving->state = serving->tls ? SERVE_SHAKING : SERVE_GREETING;
@@ -92,7 +92,7 @@ static enum step listen_on(struct redis_serving *serving, struct err *err)
 static enum step shake(struct redis_serving *serving)
 {
     struct err why = ERR_INIT;
-    enum step step = redis_link_shake(&serving->link, &why);
+    enum step step = net_link_shake(&serving->link, &why);
 
     if (step == STEP_OK)
         serving->state = SERVE_GREETING;
@@ -150,7 +150,7 @@ static enum step greet(struct redis_serving *serving)
     struct replica_command command;
     struct err why = ERR_INIT;
     size_t len = 0, pos = 0;
-    enum step step = redis_link_read(&serving->link, data, sizeof data, &len, &why);
+    enum step step = net_link_read(&serving->link, data, sizeof data, &len, &why);
 
     while (step == STEP_OK && serving->state == SERVE_GREETING && pos < len) {
         size_t used = 0;
@@ -178,7 +178,7 @@ static enum step greet(struct redis_serving *serving)
 static enum step send_some(struct redis_serving *serving, const void *data, size_t len,
                            size_t *done, struct err *err)
 {
-    enum step step = redis_link_write(&serving->link, data, len, done, err);
+    enum step step = net_link_write(&serving->link, data, len, done, err);
 
     if (step != STEP_END)
         return step;
@@ -251,7 +251,7 @@ static enum step await_load(struct redis_serving *serving, struct err *err)
     uint8_t data[READ_BYTES];
     struct replica_command command;
     size_t len = 0;
-    enum step step = redis_link_read(&serving->link, data, sizeof data, &len, err);
+    enum step step = net_link_read(&serving->link, data, sizeof data, &len, err);
 
     for (size_t pos = 0, used = 0; step == STEP_OK && pos < len; pos += used) {
         enum step read =
@@ -371,7 +371,7 @@ void redis_serving_close(struct redis_serving *serving)
     if (serving == NULL)
         return;
     disarm(serving);
-    redis_link_close(&serving->link);
+    net_link_close(&serving->link);
     serve_listener_close(&serving->listener);
     free(serving);
 }

@@ -113,7 +113,7 @@ enum step serve_listener_accept(struct serve_listener *listener, int *fd, struct
     return STEP_OK;
 }
 
-int serve_link_secure(struct redis_link *link, const struct redis_options *options, struct err *err)
+int serve_link_secure(struct net_link *link, const struct redis_options *options, struct err *err)
 {
     const struct tls_files files = {.ca_file = options->ca_file,
                                     .cert_file = options->cert_file,

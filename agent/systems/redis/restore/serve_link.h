@@ -2,7 +2,8 @@
 // The socket of the serving side: where it listens, from whom it takes a connection. For serve.c.
 #pragma once
 
-#include "redis_link.h"
+#include "net_link.h"
+#include "redis_options.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -22,6 +23,5 @@ void serve_listener_close(struct serve_listener *listener);
 /* OK: *fd, from the server's address. END: one from elsewhere was closed. AGAIN, or ERROR. */
 enum step serve_listener_accept(struct serve_listener *listener, int *fd, struct err *err);
 
-/* Puts the server's side of TLS over an accepted link; redis_link_shake goes on with it. */
-int serve_link_secure(struct redis_link *link, const struct redis_options *options,
-                      struct err *err);
+/* Puts the server's side of TLS over an accepted link; net_link_shake goes on with it. */
+int serve_link_secure(struct net_link *link, const struct redis_options *options, struct err *err);

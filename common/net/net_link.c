@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The socket. TLS 1.2 is allowed, unlike towards the collector: servers and their proxies are not
-// ours to choose.
-#include "redis_link.h"
+// The socket, and OpenSSL over it.
+#include "net_link.h"
 
 #include "file.h"
 #include "tls_internal.h"
@@ -15,11 +14,11 @@
 #include <string.h>
 #include <sys/socket.h>
 
-bool redis_link_begin(struct redis_link *link, int family, const void *address, size_t len)
+bool net_link_begin(struct net_link *link, int family, const void *address, size_t len)
 {
     static const int on = 1;
 
-    *link = (struct redis_link){.events = POLLOUT};
+    *link = (struct net_link){.events = POLLOUT};
     link->fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (link->fd < 0)
         return false;
@@ -31,7 +30,7 @@ bool redis_link_begin(struct redis_link *link, int family, const void *address, 
     return connect(link->fd, address, (socklen_t)len) == 0 || errno == EINPROGRESS;
 }
 
-int redis_link_result(const struct redis_link *link)
+int net_link_result(const struct net_link *link)
 {
     int result = 0;
     socklen_t len = sizeof result;
@@ -39,12 +38,9 @@ int redis_link_result(const struct redis_link *link)
     return getsockopt(link->fd, SOL_SOCKET, SO_ERROR, &result, &len) < 0 ? errno : result;
 }
 
-int redis_link_secure(struct redis_link *link, const struct redis_options *options,
-                      const char *host, struct err *err)
+int net_link_secure(struct net_link *link, const struct tls_files *files, const char *host,
+                    struct err *err)
 {
-    const struct tls_files files = {.ca_file = options->ca_file,
-                                    .cert_file = options->cert_file,
-                                    .key_file = options->key_file};
     SSL_CTX *context = SSL_CTX_new(TLS_client_method());
 
     if (context == NULL)
@@ -53,7 +49,7 @@ int redis_link_secure(struct redis_link *link, const struct redis_options *optio
     SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
     X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(context), X509_V_FLAG_PARTIAL_CHAIN);
-    if (tls_read_files(context, &files, err) < 0) {
+    if (tls_read_files(context, files, err) < 0) {
         SSL_CTX_free(context);
         return -1;
     }
@@ -66,7 +62,7 @@ int redis_link_secure(struct redis_link *link, const struct redis_options *optio
     return 0;
 }
 
-static enum step explain_tls(const struct redis_link *link, struct err *err)
+static enum step explain_tls(const struct net_link *link, struct err *err)
 {
     unsigned long error = ERR_peek_error();
     int reason = ERR_GET_REASON(error);
@@ -88,7 +84,7 @@ static enum step explain_tls(const struct redis_link *link, struct err *err)
 }
 
 /* After a call of OpenSSL that did not succeed. */
-static enum step ssl_step(struct redis_link *link, int rc, struct err *err)
+static enum step ssl_step(struct net_link *link, int rc, struct err *err)
 {
     int errno_value = errno;
     enum step step = STEP_END;
@@ -115,7 +111,7 @@ static enum step ssl_step(struct redis_link *link, int rc, struct err *err)
     return step;
 }
 
-enum step redis_link_shake(struct redis_link *link, struct err *err)
+enum step net_link_shake(struct net_link *link, struct err *err)
 {
     enum step step;
     int rc;
@@ -133,7 +129,7 @@ enum step redis_link_shake(struct redis_link *link, struct err *err)
     return STEP_ERROR;
 }
 
-static enum step plain_step(struct redis_link *link, short events, struct err *err)
+static enum step plain_step(struct net_link *link, short events, struct err *err)
 {
     if (errno == EAGAIN || errno == EINTR) {
         link->events = events;
@@ -145,8 +141,7 @@ static enum step plain_step(struct redis_link *link, short events, struct err *e
     return STEP_ERROR;
 }
 
-enum step redis_link_read(struct redis_link *link, void *data, size_t cap, size_t *len,
-                          struct err *err)
+enum step net_link_read(struct net_link *link, void *data, size_t cap, size_t *len, struct err *err)
 {
     ssize_t got;
 
@@ -162,8 +157,8 @@ enum step redis_link_read(struct redis_link *link, void *data, size_t cap, size_
     return got == 0 ? STEP_END : STEP_OK;
 }
 
-enum step redis_link_write(struct redis_link *link, const void *data, size_t len, size_t *done,
-                           struct err *err)
+enum step net_link_write(struct net_link *link, const void *data, size_t len, size_t *done,
+                         struct err *err)
 {
     ssize_t put;
 
@@ -179,7 +174,7 @@ enum step redis_link_write(struct redis_link *link, const void *data, size_t len
     return STEP_OK;
 }
 
-void redis_link_close(struct redis_link *link)
+void net_link_close(struct net_link *link)
 {
     if (link->ssl != NULL)
         SSL_free(link->ssl);
