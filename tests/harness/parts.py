@@ -16,7 +16,7 @@ def environment() -> dict[str, str]:
 
 
 def path(name: str) -> pathlib.Path:
-    """The path behind VERSITYGW, TOXIPROXY, AWSCLI, VALKEY or PGnn_BIN; it must be there."""
+    """The path behind VERSITYGW, TOXIPROXY, AWSCLI, VALKEY, PGnn_BIN, JAVA17_HOME or KAFKAnn_HOME; it must be there."""
     found = pathlib.Path(environment()[name])
     if not found.exists():
         raise RuntimeError(f"{name}: {found} is not there; run tests/parts/install.sh")

