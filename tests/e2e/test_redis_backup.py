@@ -161,19 +161,43 @@ def test_lists_shows_and_prunes(boat, tmp_path, server):
 
 # --- under load ---
 
-class Writer(threading.Thread):
-    """INCR of one key after the other, thousands a second: at every moment the first keys are one ahead."""
+WRITES_A_SECOND = 20_000
 
-    KEYS = 100
+
+def write(number):
+    """The write of this number: a change of some kind, and after it how many there were. Each makes another state."""
+    kind, number = number % 2, number // 2
+    if kind == 1:
+        return redis.encode("INCR", "count")
+    return (redis.encode("SET", f"string:{number % 5000}", number),
+            redis.encode("HSET", f"hash:{number % 50}", f"field:{number % 333}", number),
+            redis.encode("RPUSH", f"list:{number % 20}", number),
+            redis.encode("ZADD", f"zset:{number % 30}", number, f"member:{number % 777}"),
+            redis.encode("SET", f"expires:{number % 1000}", number, "PXAT", 4_102_444_800_000 + number))[number % 5]
+
+
+def do_writes(client, numbers):
+    client.socket.sendall(b"".join(write(number) for number in numbers))
+    for _ in numbers:
+        client.read()
+
+
+class Writer(threading.Thread):
+    """Writes 0, 1, 2, ... over one connection, by the clock, a quarter more a second than is asked for."""
+
+    BATCH = 250
 
     def __init__(self, server):
         super().__init__(daemon=True)
-        self.client, self.ended, self.written = server.client(), threading.Event(), 0
+        self.client, self.ended = server.client(), threading.Event()
+        self.begun = self.done = 0
 
     def run(self):
-        while not self.ended.is_set():
-            self.client.pipeline([("INCR", f"counter:{number}") for number in range(self.KEYS)])
-            self.written += self.KEYS
+        started = time.monotonic()
+        while not self.ended.wait(max(0, started + self.done / (1.25 * WRITES_A_SECOND) - time.monotonic())):
+            self.begun = self.done + self.BATCH
+            do_writes(self.client, range(self.done, self.begun))
+            self.done = self.begun
 
     def __enter__(self):
         self.start()
@@ -184,24 +208,45 @@ class Writer(threading.Thread):
         self.join()
 
 
+def state_after(client, fewest, digest):
+    """How many writes, of fewest and one more, make that digest in an empty server with the other keys in it."""
+    client.call("DEBUG", "POPULATE", UNTOUCHED, "key", 100)
+    for number in range(0, fewest, 1000):
+        do_writes(client, range(number, min(number + 1000, fewest)))
+    if client.call("DEBUG", "DIGEST") == digest:
+        return fewest
+    do_writes(client, [fewest])
+    return fewest + 1 if client.call("DEBUG", "DIGEST") == digest else None
+
+
+UNTOUCHED = 300_000
+
+
 @pytest.mark.parametrize("method,diskless", [("replication", "yes"), ("replication", "no"), ("bgsave", "no")])
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_moment_under_load(kind, method, diskless, boat, tmp_path):
+    """20,000 writes a second, one after the other: the file holds exactly the state after one of them, which was made
+    after the backup began and before its first byte was given out.
+    """
     with Redis(kind, {"repl-diskless-sync": diskless}) as server:
-        server.call("DEBUG", "POPULATE", 200_000, "key", 100)
+        server.call("DEBUG", "POPULATE", UNTOUCHED, "key", 100)
         lifeboat = boat(server.url, redis=bgsave(server) if method == "bgsave" else {})
         with Writer(server) as writer:
-            wait_until(lambda: writer.written > 1000)
-            before = int(server.call("GET", "counter:0"))
-            started = time.monotonic()
-            backup = take(lifeboat)
-            assert writer.written > 1000 * (time.monotonic() - started)
-        with loaded(kind, tmp_path, backup) as fresh:
-            counters = [int(fresh.call("GET", f"counter:{number}")) for number in range(Writer.KEYS)]
-            assert counters == sorted(counters, reverse=True)
-            assert counters[0] - counters[-1] <= 1
-            assert before <= counters[0]
-            assert fresh.call("DBSIZE") == 200_000 + Writer.KEYS
+            wait_until(lambda: writer.done > 5000)
+            before, started = writer.done, time.monotonic()
+            with lifeboat.start("backup", "--json") as running:
+                wait_until(lambda: "backup begun" in running.stderr, 30)
+                after = writer.begun
+                result = running.wait(60)
+            rate = (writer.done - before) / (time.monotonic() - started)
+        assert result.status == 0, str(result)
+    with loaded(kind, tmp_path, result.json[-1]["backup"]) as fresh:
+        found, digest = 2 * int(fresh.call("GET", "count")), fresh.call("DEBUG", "DIGEST")
+    with Redis(kind) as empty, empty.client() as client:
+        count = state_after(client, found, digest)
+    assert count is not None, f"no state of the server's: not that after {found} writes, nor after one more"
+    assert before <= count <= after
+    assert rate >= WRITES_A_SECOND
 
 
 # --- ways in ---

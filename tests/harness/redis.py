@@ -31,6 +31,12 @@ class ReplyError(Exception):
     """An error that the server answered."""
 
 
+def encode(*words: Any) -> bytes:
+    """A command as it is sent."""
+    encoded = [word if isinstance(word, bytes) else str(word).encode() for word in words]
+    return b"*%d\r\n" % len(encoded) + b"".join(b"$%d\r\n%s\r\n" % (len(one), one) for one in encoded)
+
+
 class Client:
     """One connection: client.call("SET", b"key", 1); replies are bytes, ints, None and lists of them."""
 
@@ -48,8 +54,7 @@ class Client:
             self.call("AUTH", password)
 
     def send(self, *words: Any) -> None:
-        encoded = [word if isinstance(word, bytes) else str(word).encode() for word in words]
-        self.socket.sendall(b"*%d\r\n" % len(encoded) + b"".join(b"$%d\r\n%s\r\n" % (len(one), one) for one in encoded))
+        self.socket.sendall(encode(*words))
 
     def read(self) -> Any:
         line = self.file.readline()
