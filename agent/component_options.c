@@ -21,8 +21,8 @@ static const char *const systems[] = {
     [SYSTEM_POSTGRES] = "postgres", [SYSTEM_REDIS] = "redis", NULL};
 static const char *const systems_not_yet[] = {"kafka", NULL};
 static const char *const runs_on[] = {
-    [RUN_ON_PRIMARY] = "primary", [RUN_ON_REPLICA] = "replica", NULL};
-static const char *const runs_on_not_yet[] = {"one", "each", NULL};
+    [RUN_ON_PRIMARY] = "primary", [RUN_ON_REPLICA] = "replica", [RUN_ON_ONE] = "one", NULL};
+static const char *const runs_on_not_yet[] = {"each", NULL};
 
 const char *system_kind_name(int system)
 {
@@ -126,7 +126,10 @@ static const struct option component_rows[] = {
      .def = "primary",
      .choices = runs_on,
      .not_yet = runs_on_not_yet,
-     .help = "What the server must be for a backup to run."},
+     .help =
+         "What the server must be for a scheduled backup to run: `primary` or `replica`. `one`: "
+         "whatever it is, and of several agents the first who claims a slot in the store; it is "
+         "relieved when it fails, or is silent for stall_timeout."},
     {.key = "schedule",
      .type = OPT_TEXT,
      .offset = offsetof(struct component_options, schedule),

@@ -10,7 +10,8 @@
 #include "store_options.h"
 
 enum system_kind { SYSTEM_POSTGRES, SYSTEM_REDIS };
-enum run_on { RUN_ON_PRIMARY, RUN_ON_REPLICA };
+/* ONE: whatever the server is, of several agents the one that claims the slot first. */
+enum run_on { RUN_ON_PRIMARY, RUN_ON_REPLICA, RUN_ON_ONE };
 enum codec { CODEC_NONE, CODEC_GZIP, CODEC_ZSTD };
 
 struct identity_options {

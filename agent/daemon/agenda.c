@@ -15,9 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define UPLOAD_LEAST_MS INT64_C(10000)
-#define UPLOAD_FIRST_MS INT64_C(20000)
-#define UPLOAD_MOST_MS  INT64_C(900000)
+#define LOOKS_PER_TIMEOUT 5 /* whether another agent still works on a slot */
+#define UPLOAD_LEAST_MS   INT64_C(10000)
+#define UPLOAD_FIRST_MS   INT64_C(20000)
+#define UPLOAD_MOST_MS    INT64_C(900000)
 
 enum { SCHEDULED = 3 };
 static const lifeboat_v1_JobKind scheduled_kinds[SCHEDULED] = {
@@ -27,8 +28,9 @@ struct planned {
     bool wanted;
     struct plan plan;
     int64_t interval_ms;
-    int64_t started_ms; /* by this daemon; a job that was skipped leaves no other trace */
-    int64_t before_ms;  /* what started_ms was before the last start */
+    int64_t started_ms;    /* by this daemon; a job that was skipped leaves no other trace */
+    int64_t before_ms;     /* what started_ms was before the last start */
+    int64_t again_mono_us; /* not before: another agent works on the slot */
 };
 
 struct item {
@@ -205,7 +207,8 @@ static bool slot_is_due(const struct agenda *agenda, const struct item *item, si
     int64_t now_ms = clock_wall_ms();
     struct plan_slot slot;
 
-    if (!next_slot(agenda, item, kind, now_ms, &slot) || slot.start_ms > now_ms)
+    if (!next_slot(agenda, item, kind, now_ms, &slot) || slot.start_ms > now_ms ||
+        clock_mono_us() < item->planned[kind].again_mono_us)
         return false;
     *errand = (struct errand){
         .component = item->component,
@@ -264,16 +267,25 @@ static void note_start(struct planned *planned)
     planned->started_ms = clock_wall_ms();
 }
 
-/* A command took the component's lock between our look at it and the job's: its slot still waits.
- */
+/* The slot still waits: a command took the component's lock between our look at it and the job's,
+ * or another agent works on it, and may fail. */
 static void take_back_start(struct item *item, const lifeboat_v1_Report *report)
 {
-    if (report->outcome != lifeboat_v1_Outcome_SKIPPED ||
-        strcmp(report->error.kind, err_kind_name(ERR_REFUSED)) != 0)
+    bool claimed = strcmp(report->error.kind, err_kind_name(ERR_CLAIMED)) == 0;
+    bool refused = strcmp(report->error.kind, err_kind_name(ERR_REFUSED)) == 0;
+
+    if (report->outcome != lifeboat_v1_Outcome_SKIPPED || (!claimed && !refused))
         return;
-    for (size_t kind = 0; kind < SCHEDULED; kind++)
-        if (scheduled_kinds[kind] == report->kind)
-            item->planned[kind].started_ms = item->planned[kind].before_ms;
+    for (size_t kind = 0; kind < SCHEDULED; kind++) {
+        struct planned *planned = &item->planned[kind];
+
+        if (scheduled_kinds[kind] != report->kind)
+            continue;
+        planned->started_ms = planned->before_ms;
+        if (claimed)
+            planned->again_mono_us =
+                clock_mono_us() + item->component->stall_timeout_ms * 1000 / LOOKS_PER_TIMEOUT;
+    }
 }
 
 void agenda_started(struct agenda *agenda, const struct errand *errand)

@@ -27,6 +27,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define ADDED_VARIABLES 4
+
 #define GRACE_MOST_MS  60000
 #define GRACE_LEAST_MS 2000
 #define TERM_MS        10000
@@ -210,16 +212,16 @@ static void on_exit_ready(struct ev_loop *loop, ev_io *io, int events)
 }
 
 /* environ, and what a job of the daemon is told besides. Only the array is to be freed. */
-static char **job_environment(char *added[3])
+static char **job_environment(char *added[ADDED_VARIABLES])
 {
     size_t count = 0;
     char **env;
 
     while (environ[count] != NULL)
         count++;
-    env = mem_calloc(count + 4, sizeof *env);
+    env = mem_calloc(count + ADDED_VARIABLES + 1, sizeof *env);
     memcpy(env, environ, count * sizeof *env);
-    memcpy(env + count, added, 3 * sizeof *env);
+    memcpy(env + count, added, ADDED_VARIABLES * sizeof *env);
     return env;
 }
 
@@ -258,9 +260,10 @@ static int fork_job(struct job_child *child, const struct config *config, int ch
 {
     char *program = program_find(PROGRAM_JOB, err);
     char *config_path = text_format("/proc/self/fd/%d", config->fd);
-    char *added[3] = {
+    char *added[ADDED_VARIABLES] = {
         text_format(CHANNEL_FD_VARIABLE "=%d", channel),
         text_format(CHANNEL_TRIGGER_VARIABLE "=%s", trigger_word(child->errand.trigger)),
+        text_format(CHANNEL_SLOT_VARIABLE "=%lld", (long long)child->errand.slot_ms),
         text_format(CHANNEL_CONFIG_VARIABLE "=%s", config->path),
     };
     char *argv[] = {(char *)(uintptr_t) "lifeboat-job",
@@ -280,7 +283,7 @@ static int fork_job(struct job_child *child, const struct config *config, int ch
         if (child->pid < 0 || child->pidfd < 0)
             err_set_errno(err, errno, "start %s", program);
     }
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < ADDED_VARIABLES; i++)
         free(added[i]);
     free(env);
     free(config_path);

@@ -5,6 +5,7 @@
 #include "absent.h"
 #include "cancel.h"
 #include "catalog.h"
+#include "channel.h"
 #include "fallback.h"
 #include "log.h"
 #include "mem.h"
@@ -57,11 +58,17 @@ static void report_failure(const struct job *job, const struct target *target,
 {
     const char *name = target == NULL ? NULL : target->component->name;
     const struct log_field fields[] = {LOG_TEXT("component", name)};
-    char *message = text_format("%s failed", job->in->command);
+    /* On a schedule, it is what was to be expected of all agents but one. */
+    bool left = (err->kind == ERR_ELSEWHERE || err->kind == ERR_CLAIMED) &&
+                channel_trigger() != lifeboat_v1_Trigger_COMMAND;
+    char *message = text_format("%s %s", job->in->command, left ? "left to another" : "failed");
     json_t *line;
     char *text;
 
-    log_err(message, err, fields, 1);
+    if (left)
+        log_info(message, LOG_TEXT("component", name), LOG_TEXT("why", err->text));
+    else
+        log_err(message, err, fields, 1);
     free(message);
     if (!job->in->json)
         return;

@@ -4,6 +4,7 @@
 // were swept.
 #include "prune.h"
 
+#include "claim.h"
 #include "clock.h"
 #include "log.h"
 #include "mem.h"
@@ -190,7 +191,9 @@ static int retain(struct pruning *pruning, struct text *seen, struct err *err)
     for (size_t i = 0; i < catalog->count;) {
         struct lineage_range range = range_from(catalog, i);
 
-        if (prune_lineage(pruning, range, err) < 0)
+        if (prune_lineage(pruning, range, err) < 0 ||
+            (!pruning->dry_run &&
+             claim_sweep(site, catalog->backups[i].lineage, store_ms, err) < 0))
             goto out;
         i = range.end;
     }

@@ -137,9 +137,10 @@ static void set_outcome(lifeboat_v1_Report *report, const struct err *err)
 {
     if (err != NULL) {
         /* A wrong use is no failure of anything. */
-        report->outcome = err->kind == ERR_ELSEWHERE || err->kind == ERR_USAGE
-                              ? lifeboat_v1_Outcome_SKIPPED
-                              : lifeboat_v1_Outcome_FAILED;
+        report->outcome =
+            err->kind == ERR_ELSEWHERE || err->kind == ERR_CLAIMED || err->kind == ERR_USAGE
+                ? lifeboat_v1_Outcome_SKIPPED
+                : lifeboat_v1_Outcome_FAILED;
         report->has_error = true;
         set_error(&report->error, err);
     } else if (report->outcome == lifeboat_v1_Outcome_OUTCOME_UNKNOWN) {

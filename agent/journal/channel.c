@@ -39,6 +39,17 @@ lifeboat_v1_Trigger channel_trigger(void)
     return lifeboat_v1_Trigger_AUTOMATIC;
 }
 
+int64_t channel_slot_ms(void)
+{
+    const char *number = getenv(CHANNEL_SLOT_VARIABLE);
+    uint64_t slot_ms;
+
+    if (channel < 0 || number == NULL || text_parse_u64(number, &slot_ms) < 0 ||
+        slot_ms > INT64_MAX)
+        return 0;
+    return (int64_t)slot_ms;
+}
+
 const char *channel_config_name(void)
 {
     return channel < 0 ? NULL : getenv(CHANNEL_CONFIG_VARIABLE);

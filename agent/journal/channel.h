@@ -11,12 +11,15 @@
 /* What the daemon puts into a job's environment. */
 #define CHANNEL_FD_VARIABLE      "LIFEBOAT_CHANNEL_FD"
 #define CHANNEL_TRIGGER_VARIABLE "LIFEBOAT_TRIGGER"     /* "schedule", "catch_up", "automatic" */
+#define CHANNEL_SLOT_VARIABLE    "LIFEBOAT_SLOT"        /* of the schedule, in ms; 0: of none */
 #define CHANNEL_CONFIG_VARIABLE  "LIFEBOAT_CONFIG_NAME" /* what -c stands for, in messages */
 
 /* Takes the descriptor over from the environment. */
 void channel_open(void);
 /* TRIGGER_COMMAND without a daemon. */
 lifeboat_v1_Trigger channel_trigger(void);
+/* 0 without a daemon, and for a job of no slot. */
+int64_t channel_slot_ms(void);
 /* What messages call the configuration file; NULL: by the path that was given. */
 const char *channel_config_name(void);
 /* NULL: nothing moves now. */

@@ -4,8 +4,8 @@
 //
 // component.postgres.tools names a plan, a file of words: "bytes=N" (the size of the object, 1000),
 // "fail" (the snapshot fails), "fail_late" (after its bytes), "elsewhere" (run_on says no),
-// "hang" (until it is told to stop), "stuck" (and then too), "die" (ends at once, without a word).
-// No file: all is well.
+// "drip" (a byte each 20 ms), "hang" (until it is told to stop), "stuck" (and then too), "die"
+// (ends at once, without a word). No file: all is well.
 #include "system.h"
 
 #include "cancel.h"
@@ -16,12 +16,14 @@
 #include "memory.h"
 #include "text.h"
 
+#include <ev.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define LINEAGE "4711"
+#define DRIP_US 20000
 
 struct stub_snapshot {
     char *plan;
@@ -104,6 +106,79 @@ static int stub_snapshot_describe(void *opened, struct manifest *manifest, struc
     return 0;
 }
 
+/* A source whose bytes come one by one. */
+struct drip {
+    struct source source;
+    const char *data;
+    size_t len, pos;
+    int64_t due_us;
+    ev_timer timer;
+    struct ev_loop *loop; /* not NULL while armed */
+    struct waker waker;
+};
+
+static enum step drip_read(struct source *source, struct span_out *out, struct err *err)
+{
+    struct drip *drip = (struct drip *)source;
+
+    (void)err;
+    if (drip->pos == drip->len)
+        return STEP_END;
+    if (clock_mono_us() < drip->due_us)
+        return STEP_AGAIN;
+    out->data[out->len++] = (uint8_t)drip->data[drip->pos++];
+    drip->due_us = clock_mono_us() + DRIP_US;
+    return STEP_OK;
+}
+
+static void drip_disarm(struct drip *drip)
+{
+    if (drip->loop != NULL)
+        ev_timer_stop(drip->loop, &drip->timer);
+    drip->loop = NULL;
+}
+
+static void on_drip(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct drip *drip = timer->data;
+
+    (void)loop;
+    (void)events;
+    drip_disarm(drip);
+    drip->waker.wake(drip->waker.arg);
+}
+
+static void drip_arm(struct source *source, struct ev_loop *loop, struct waker waker)
+{
+    struct drip *drip = (struct drip *)source;
+
+    drip_disarm(drip);
+    drip->loop = loop;
+    drip->waker = waker;
+    ev_timer_init(&drip->timer, on_drip, DRIP_US / 1e6, 0.);
+    drip->timer.data = drip;
+    ev_timer_start(loop, &drip->timer);
+}
+
+static void drip_close(struct source *source)
+{
+    drip_disarm((struct drip *)source);
+    free(source);
+}
+
+static const struct source_ops drip_ops = {
+    .name = "the stub", .read = drip_read, .arm = drip_arm, .close = drip_close};
+
+static struct source *drip_new(const char *data, size_t len)
+{
+    struct drip *drip = mem_calloc(1, sizeof *drip);
+
+    drip->source.ops = &drip_ops;
+    drip->data = data;
+    drip->len = len;
+    return &drip->source;
+}
+
 static enum step stub_snapshot_next(void *opened, struct snapshot_object *object,
                                     struct source **source, struct err *err)
 {
@@ -118,7 +193,8 @@ static enum step stub_snapshot_next(void *opened, struct snapshot_object *object
     snapshot->given = true;
     object->name = "stub.txt";
     object->format = "text";
-    *source = memory_source_new(snapshot->data, snapshot->bytes);
+    *source = says(snapshot, "drip") ? drip_new(snapshot->data, snapshot->bytes)
+                                     : memory_source_new(snapshot->data, snapshot->bytes);
     return STEP_OK;
 }
 

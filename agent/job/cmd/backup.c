@@ -2,6 +2,8 @@
 // backup: one snapshot of each component, then the pruning that follows every committed backup. One
 // that is on local disk only is done in part.
 #include "after.h"
+#include "channel.h"
+#include "claim.h"
 #include "commands.h"
 #include "job.h"
 #include "log.h"
@@ -79,17 +81,52 @@ static void tell_fallback(const struct job *job, const struct target *target,
     free(why);
 }
 
+/* *claim stays NULL where none is needed: for a person, and where one agent alone is responsible.
+ */
+static int claim_slot(const struct target *target, struct claim **claim, struct err *err)
+{
+    const struct component_options *component = target->component;
+    char *lineage = NULL;
+    int rc;
+
+    if (component->run_on != RUN_ON_ONE || channel_slot_ms() == 0)
+        return 0;
+    if (target->site->system->lineage(component, &lineage, err) < 0)
+        return -1;
+    rc = claim_take(target->site, lineage, channel_slot_ms(), claim, err);
+    /* Two backups are better than none: with the store away, each falls back to its own disk. */
+    if (rc < 0 && target->fallback != NULL && err_kind_may_retry(err->kind)) {
+        log_warn("the slot cannot be claimed, and is backed up here all the same",
+                 LOG_TEXT("component", component->name), LOG_TEXT("err", err->text));
+        err_clear(err);
+        rc = 0;
+    }
+    free(lineage);
+    return rc;
+}
+
 static int backup(struct job *job, const struct target *target, struct err *err)
 {
     struct snapshot_taken taken;
-    char *what = text_format("backup %s", target->component->name);
+    char *what;
     struct snapshot_wish wish = {.full = job->in->full};
     struct progress progress;
+    struct pump_watcher signs;
+    struct claim *claim = NULL;
     int rc;
 
+    if (claim_slot(target, &claim, err) < 0)
+        return -1;
+    what = text_format("backup %s", target->component->name);
     progress_init(&progress, what, true, 0);
     wish.watcher = &progress.watcher;
+    if (claim != NULL) {
+        signs = claim_watcher(claim, &progress.watcher);
+        wish.watcher = &signs;
+    }
     rc = snapshot_take(target->site, target->fallback, &wish, &taken, err);
+    if (claim != NULL)
+        claim_end(claim, rc == 0);
     progress_fini(&progress);
     free(what);
     if (rc < 0)

@@ -115,16 +115,16 @@ static void check_role(struct checking *checking)
     struct err err = ERR_INIT;
     char *replica = NULL;
     int wants = checking->component->run_on;
+    bool is_replica;
 
     if (pg_query_text(checking->session, "SELECT pg_is_in_recovery()", NULL, 0, &replica, &err) < 0)
         say_err(checking, "run_on", &err);
-    else if ((strcmp(replica, "t") == 0) != (wants == RUN_ON_REPLICA))
+    is_replica = replica != NULL && strcmp(replica, "t") == 0;
+    if (replica != NULL && wants != RUN_ON_ONE && is_replica != (wants == RUN_ON_REPLICA))
         say(checking, CHECK_WARN, "run_on", "it is a %s now; this agent backs up a %s",
-            strcmp(replica, "t") == 0 ? "replica" : "primary",
-            wants == RUN_ON_REPLICA ? "replica" : "primary");
-    else
-        say(checking, CHECK_OK, "run_on", "it is a %s",
-            wants == RUN_ON_REPLICA ? "replica" : "primary");
+            is_replica ? "replica" : "primary", wants == RUN_ON_REPLICA ? "replica" : "primary");
+    else if (replica != NULL)
+        say(checking, CHECK_OK, "run_on", "it is a %s", is_replica ? "replica" : "primary");
     free(replica);
 }
 
