@@ -5,15 +5,13 @@
 #include "check.h"
 
 #include "cancel.h"
+#include "check_lines.h"
 #include "clock.h"
 #include "conninfo.h"
 #include "grants.h"
-#include "log.h"
 #include "session.h"
 #include "tools.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,31 +21,9 @@ struct checking {
     const struct agent_options *options;
     const struct component_options *component;
     struct pg_session *session;
-    check_fn *line;
-    void *arg;
+    struct check_lines lines;
     int64_t deadline_mono_us;
 };
-
-static void say(struct checking *checking, enum check_result result, const char *what,
-                const char *format, ...) __attribute__((format(printf, 4, 5)));
-
-static void say(struct checking *checking, enum check_result result, const char *what,
-                const char *format, ...)
-{
-    char detail[1024];
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(detail, sizeof detail, format, args);
-    va_end(args);
-    log_mask(detail);
-    checking->line(checking->arg, result, what, detail);
-}
-
-static void say_err(struct checking *checking, const char *what, const struct err *err)
-{
-    say(checking, CHECK_FAIL, what, "%s", err->text);
-}
 
 /* A number or a list that ought to be "0" or empty: the finding, or NULL when all is well or the
  * question failed (then it was said). free() it. */
@@ -57,11 +33,11 @@ static char *finding(struct checking *checking, const char *what, const char *sq
     char *text = NULL;
 
     if (pg_query_text(checking->session, sql, NULL, 0, &text, &err) < 0)
-        say_err(checking, what, &err);
+        check_say_err(&checking->lines, what, &err);
     else if (text == NULL || strcmp(text, "0") == 0 || text[0] == '\0') {
         free(text);
         text = NULL;
-        say(checking, CHECK_OK, what, "all of them");
+        check_say(&checking->lines, CHECK_OK, what, "all of them");
     }
     return text;
 }
@@ -92,18 +68,20 @@ static void check_reading(struct checking *checking)
     char *found = finding(checking, "readable tables", unreadable_tables);
 
     if (found != NULL)
-        say(checking, CHECK_FAIL, "readable tables",
-            "this user may not read %s; GRANT pg_read_all_data gives it", found);
+        check_say(&checking->lines, CHECK_FAIL, "readable tables",
+                  "this user may not read %s; GRANT pg_read_all_data gives it", found);
     free(found);
     found = finding(checking, "readable rows", hidden_rows);
     if (found != NULL)
-        say(checking, CHECK_FAIL, "readable rows",
+        check_say(
+            &checking->lines, CHECK_FAIL, "readable rows",
             "row security hides rows of %s from this user; ALTER ROLE ... BYPASSRLS gives them",
             found);
     free(found);
     found = finding(checking, "readable large objects", unreadable_large_objects);
     if (found != NULL)
-        say(checking, CHECK_FAIL, "readable large objects",
+        check_say(
+            &checking->lines, CHECK_FAIL, "readable large objects",
             "this user may not read %s of them; GRANT SELECT ON LARGE OBJECT, or a superuser, "
             "is needed",
             found);
@@ -118,13 +96,15 @@ static void check_role(struct checking *checking)
     bool is_replica;
 
     if (pg_query_text(checking->session, "SELECT pg_is_in_recovery()", NULL, 0, &replica, &err) < 0)
-        say_err(checking, "run_on", &err);
+        check_say_err(&checking->lines, "run_on", &err);
     is_replica = replica != NULL && strcmp(replica, "t") == 0;
     if (replica != NULL && wants != RUN_ON_ONE && is_replica != (wants == RUN_ON_REPLICA))
-        say(checking, CHECK_WARN, "run_on", "it is a %s now; this agent backs up a %s",
-            is_replica ? "replica" : "primary", wants == RUN_ON_REPLICA ? "replica" : "primary");
+        check_say(&checking->lines, CHECK_WARN, "run_on",
+                  "it is a %s now; this agent backs up a %s", is_replica ? "replica" : "primary",
+                  wants == RUN_ON_REPLICA ? "replica" : "primary");
     else if (replica != NULL)
-        say(checking, CHECK_OK, "run_on", "it is a %s", is_replica ? "replica" : "primary");
+        check_say(&checking->lines, CHECK_OK, "run_on", "it is a %s",
+                  is_replica ? "replica" : "primary");
     free(replica);
 }
 
@@ -134,17 +114,17 @@ static void check_globals(struct checking *checking)
     char *super = NULL;
 
     if (!checking->component->postgres.globals)
-        say(checking, CHECK_WARN, "globals",
-            "roles are not backed up (globals: false): a new cluster will not have them");
+        check_say(&checking->lines, CHECK_WARN, "globals",
+                  "roles are not backed up (globals: false): a new cluster will not have them");
     else if (pg_query_text(checking->session,
                            "SELECT rolsuper FROM pg_roles WHERE rolname = current_user", NULL, 0,
                            &super, &err) < 0)
-        say_err(checking, "globals", &err);
+        check_say_err(&checking->lines, "globals", &err);
     else if (super == NULL || strcmp(super, "t") != 0)
-        say(checking, CHECK_WARN, "globals",
-            "roles are backed up without their passwords: only a superuser may read them");
+        check_say(&checking->lines, CHECK_WARN, "globals",
+                  "roles are backed up without their passwords: only a superuser may read them");
     else
-        say(checking, CHECK_OK, "globals", "roles are backed up, passwords included");
+        check_say(&checking->lines, CHECK_OK, "globals", "roles are backed up, passwords included");
     free(super);
 }
 
@@ -157,9 +137,9 @@ static void check_tool(struct checking *checking, const char *program, int least
     if (pg_tool_find(&checking->component->postgres, program, least, "the server", deadline_mono_us,
                      &tool, &err) < 0 ||
         pg_tool_fits(&tool, least, &err) < 0)
-        say_err(checking, program, &err);
+        check_say_err(&checking->lines, program, &err);
     else
-        say(checking, CHECK_OK, program, "%s, version %s", tool.path, tool.version);
+        check_say(&checking->lines, CHECK_OK, program, "%s, version %s", tool.path, tool.version);
     pg_tool_fini(&tool);
 }
 
@@ -218,13 +198,13 @@ static void check_unprotected(struct checking *checking)
                  " AND datname <> 'postgres' AND datname !~ '_(old|lifeboat_new|lifeboat_drill)_'"
                  " ORDER BY datname",
                  NULL, 0, &result, &err) < 0) {
-        say_err(checking, "unprotected", &err);
+        check_say_err(&checking->lines, "unprotected", &err);
         return;
     }
     for (int row = 0; row < PQntuples(result); row++)
         if (!is_protected(checking, PQgetvalue(result, row, 0)))
-            say(checking, CHECK_WARN, "unprotected", "database %s is in no component",
-                PQgetvalue(result, row, 0));
+            check_say(&checking->lines, CHECK_WARN, "unprotected", "database %s is in no component",
+                      PQgetvalue(result, row, 0));
     PQclear(result);
 }
 
@@ -236,12 +216,12 @@ static void check_backup(struct checking *checking)
 
     if (pg_session_open("conninfo", options->conninfo, NULL, checking->deadline_mono_us,
                         &checking->session, &err) < 0) {
-        say_err(checking, "connection", &err);
+        check_say_err(&checking->lines, "connection", &err);
         return;
     }
     version = pg_session_version(checking->session);
-    say(checking, CHECK_OK, "connection", "%s, PostgreSQL %d.%d",
-        pg_session_place(checking->session), version / 10000, version % 10000);
+    check_say(&checking->lines, CHECK_OK, "connection", "%s, PostgreSQL %d.%d",
+              pg_session_place(checking->session), version / 10000, version % 10000);
     check_role(checking);
     check_tool(checking, "pg_dump", version / 10000, checking->deadline_mono_us);
     check_tool(checking, "pg_restore", version / 10000, checking->deadline_mono_us);
@@ -261,23 +241,24 @@ static void check_restore(struct checking *checking)
     char *missing;
 
     if (options->restore_conninfo == NULL) {
-        say(checking, CHECK_WARN, "restore connection",
-            "restore_conninfo is not set: neither restore nor drill can run");
+        check_say(&checking->lines, CHECK_WARN, "restore connection",
+                  "restore_conninfo is not set: neither restore nor drill can run");
         return;
     }
     if (pg_session_open("restore_conninfo", options->restore_conninfo, NULL,
                         checking->deadline_mono_us, &checking->session, &err) < 0) {
-        say_err(checking, "restore connection", &err);
+        check_say_err(&checking->lines, "restore connection", &err);
         return;
     }
-    say(checking, CHECK_OK, "restore connection", "%s", pg_session_place(checking->session));
+    check_say(&checking->lines, CHECK_OK, "restore connection", "%s",
+              pg_session_place(checking->session));
     missing = finding(checking, "restore rights",
                       "SELECT concat_ws(', ', CASE WHEN NOT rolcreatedb THEN 'CREATEDB' END,"
                       " CASE WHEN NOT pg_has_role('pg_signal_backend', 'USAGE')"
                       " THEN 'membership in pg_signal_backend' END)"
                       " FROM pg_roles WHERE rolname = current_user AND NOT rolsuper");
     if (missing != NULL)
-        say(checking, CHECK_FAIL, "restore rights", "this user lacks: %s", missing);
+        check_say(&checking->lines, CHECK_FAIL, "restore rights", "this user lacks: %s", missing);
     free(missing);
     pg_session_close(checking->session);
     checking->session = NULL;
@@ -289,8 +270,7 @@ int pg_check(const struct agent_options *options, const struct component_options
     struct checking checking = {
         .options = options,
         .component = component,
-        .line = line,
-        .arg = arg,
+        .lines = {.line = line, .arg = arg},
         .deadline_mono_us = clock_mono_us() + CHECK_SECONDS * INT64_C(1000000),
     };
 

@@ -5,12 +5,11 @@
 #include "redis_snapshot.h"
 
 #include "cancel.h"
+#include "check_lines.h"
 #include "clock.h"
-#include "log.h"
 #include "text.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,27 +21,10 @@
 struct checking {
     const struct component_options *component;
     struct redis_conn *conn;
-    check_fn *line;
-    void *arg;
+    struct check_lines lines;
     int64_t deadline_mono_us;
     int major; /* of the version that the server speaks as Redis */
 };
-
-static void say(struct checking *checking, enum check_result result, const char *what,
-                const char *format, ...) __attribute__((format(printf, 4, 5)));
-
-static void say(struct checking *checking, enum check_result result, const char *what,
-                const char *format, ...)
-{
-    char detail[1024];
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(detail, sizeof detail, format, args);
-    va_end(args);
-    log_mask(detail);
-    checking->line(checking->arg, result, what, detail);
-}
 
 /* A section of INFO, or NULL when that was said to have failed; free() it. */
 static char *ask_info(struct checking *checking, const char *section, const char *what)
@@ -51,7 +33,7 @@ static char *ask_info(struct checking *checking, const char *section, const char
     char *info = NULL;
 
     if (redis_info(checking->conn, section, &info, &err) < 0)
-        say(checking, CHECK_FAIL, what, "%s", err.text);
+        check_say_err(&checking->lines, what, &err);
     return info;
 }
 
@@ -82,13 +64,14 @@ static void check_server(struct checking *checking)
         redis_info_field(info, "server_mode", mode, sizeof mode);
     checking->major = (int)strtol(redis, NULL, 10);
     if (redis_info_field(info, "valkey_version", valkey, sizeof valkey))
-        say(checking, CHECK_OK, "connection", "%s, Valkey %s", redis_conn_place(checking->conn),
-            valkey);
+        check_say(&checking->lines, CHECK_OK, "connection", "%s, Valkey %s",
+                  redis_conn_place(checking->conn), valkey);
     else
-        say(checking, CHECK_OK, "connection", "%s, Redis %s", redis_conn_place(checking->conn),
-            redis);
+        check_say(&checking->lines, CHECK_OK, "connection", "%s, Redis %s",
+                  redis_conn_place(checking->conn), redis);
     if (strcmp(mode, "cluster") == 0)
-        say(checking, CHECK_WARN, "cluster",
+        check_say(
+            &checking->lines, CHECK_WARN, "cluster",
             "only the slots of this node are protected by this component; each primary needs its "
             "own");
     free(info);
@@ -107,9 +90,9 @@ static void check_encryption(struct checking *checking)
 
     redis_address_parse(checking->component->redis.url, &address, &ignored);
     if (address.kind == REDIS_TCP && !is_near(&address))
-        say(checking, CHECK_WARN, "encryption",
-            "data%s travel in the clear; rediss:// would protect them",
-            checking->component->redis.password == NULL ? "" : " and password");
+        check_say(&checking->lines, CHECK_WARN, "encryption",
+                  "data%s travel in the clear; rediss:// would protect them",
+                  checking->component->redis.password == NULL ? "" : " and password");
 }
 
 static void check_role(struct checking *checking)
@@ -120,10 +103,10 @@ static void check_role(struct checking *checking)
     if (info == NULL)
         return;
     if (redis_check_role(checking->component, info, &err) < 0)
-        say(checking, err.kind == ERR_ELSEWHERE ? CHECK_WARN : CHECK_FAIL, "run_on", "%s",
-            err.text);
+        check_say(&checking->lines, err.kind == ERR_ELSEWHERE ? CHECK_WARN : CHECK_FAIL, "run_on",
+                  "%s", err.text);
     else
-        say(checking, CHECK_OK, "run_on", "the server is what run_on says");
+        check_say(&checking->lines, CHECK_OK, "run_on", "the server is what run_on says");
     free(info);
 }
 
@@ -134,11 +117,11 @@ static void say_right(struct checking *checking, const char *command, const redi
     struct err err = ERR_INIT;
 
     if (redis_reply_check(reply, command, &err) < 0 && err.kind == ERR_DENIED)
-        say(checking, CHECK_FAIL, "rights", "%s", err.text);
+        check_say_err(&checking->lines, "rights", &err);
     else if (err.kind == ERR_UNREACHABLE)
-        say(checking, CHECK_WARN, "rights", "%s", err.text);
+        check_say(&checking->lines, CHECK_WARN, "rights", "%s", err.text);
     else
-        say(checking, CHECK_OK, "rights", "%s may be called", command);
+        check_say(&checking->lines, CHECK_OK, "rights", "%s may be called", command);
 }
 
 static void try_right(struct checking *checking, size_t argc, const char *const *argv)
@@ -149,7 +132,7 @@ static void try_right(struct checking *checking, size_t argc, const char *const 
 
     if (redis_conn_open(&checking->component->redis, checking->deadline_mono_us, &conn, &err) < 0 ||
         redis_conn_ask(conn, argc, argv, NULL, &reply, &err) < 0)
-        say(checking, CHECK_FAIL, "rights", "%s", err.text);
+        check_say_err(&checking->lines, "rights", &err);
     else
         say_right(checking, argv[0], reply);
     freeReplyObject(reply);
@@ -171,7 +154,8 @@ static void check_rights(struct checking *checking)
     if (checking->major >= 7)
         try_right(checking, 3, psync);
     else
-        say(checking, CHECK_WARN, "rights", "PSYNC cannot be tried with this version");
+        check_say(&checking->lines, CHECK_WARN, "rights",
+                  "PSYNC cannot be tried with this version");
 }
 
 /* --- what the method needs --- */
@@ -183,15 +167,16 @@ static void check_file(struct checking *checking)
     const char *base = strrchr(path, '/') + 1;
 
     if (access(path, R_OK) == 0)
-        say(checking, CHECK_OK, "rdb_path", "%s can be read", path);
+        check_say(&checking->lines, CHECK_OK, "rdb_path", "%s can be read", path);
     else if (errno == ENOENT)
-        say(checking, CHECK_WARN, "rdb_path",
-            "%s is not there: the server has not saved yet, or saves elsewhere", path);
+        check_say(&checking->lines, CHECK_WARN, "rdb_path",
+                  "%s is not there: the server has not saved yet, or saves elsewhere", path);
     else
-        say(checking, CHECK_FAIL, "rdb_path", "%s: %s", path, strerror(errno));
+        check_say(&checking->lines, CHECK_FAIL, "rdb_path", "%s: %s", path, strerror(errno));
     ask_config(checking, "dbfilename", name, sizeof name);
     if (name[0] != '\0' && strcmp(name, base) != 0)
-        say(checking, CHECK_FAIL, "rdb_path", "the server's dbfilename is %s, not %s", name, base);
+        check_say(&checking->lines, CHECK_FAIL, "rdb_path", "the server's dbfilename is %s, not %s",
+                  name, base);
 }
 
 static void check_transfer(struct checking *checking)
@@ -201,15 +186,17 @@ static void check_transfer(struct checking *checking)
     ask_config(checking, "repl-diskless-sync", diskless, sizeof diskless);
     ask_config(checking, "repl-timeout", timeout, sizeof timeout);
     if (strcmp(diskless, "no") == 0)
-        say(checking, CHECK_OK, "transfer",
-            "the server writes a file on its volume first, and sends that "
-            "(repl-diskless-sync no)");
+        check_say(&checking->lines, CHECK_OK, "transfer",
+                  "the server writes a file on its volume first, and sends that "
+                  "(repl-diskless-sync no)");
     else if (diskless[0] == '\0')
-        say(checking, CHECK_OK, "transfer",
+        check_say(
+            &checking->lines, CHECK_OK, "transfer",
             "this user may not ask for repl-timeout: a store that takes nothing for so long ends "
             "the transfer");
     else
-        say(checking, CHECK_OK, "transfer",
+        check_say(
+            &checking->lines, CHECK_OK, "transfer",
             "straight from memory; a store that takes nothing for %s s (repl-timeout) ends it",
             timeout);
 }
@@ -223,27 +210,30 @@ static void check_persistence(struct checking *checking)
         return;
     redis_info_field(info, "rdb_last_bgsave_status", status, sizeof status);
     if (strcmp(status, "ok") != 0)
-        say(checking, CHECK_WARN, "persistence",
-            "the server's last save failed (rdb_last_bgsave_status:%s); its log says why", status);
+        check_say(&checking->lines, CHECK_WARN, "persistence",
+                  "the server's last save failed (rdb_last_bgsave_status:%s); its log says why",
+                  status);
     else
-        say(checking, CHECK_OK, "persistence", "the last save was well; appendonly is %s",
-            redis_info_number(info, "aof_enabled", 0) != 0 ? "on" : "off");
+        check_say(&checking->lines, CHECK_OK, "persistence",
+                  "the last save was well; appendonly is %s",
+                  redis_info_number(info, "aof_enabled", 0) != 0 ? "on" : "off");
     free(info);
 }
 
 static void check_unprotected(struct checking *checking)
 {
-    say(checking, CHECK_OK, "unprotected",
-        "users (ACL) and configuration are in no RDB file; keep them elsewhere");
+    check_say(&checking->lines, CHECK_OK, "unprotected",
+              "users (ACL) and configuration are in no RDB file; keep them elsewhere");
 }
 
 static void say_grants(struct checking *checking)
 {
     const struct redis_options *options = &checking->component->redis;
 
-    say(checking, CHECK_OK, "grant", "ACL SETUSER %s on >PASSWORD resetkeys -@all +ping +info %s",
-        options->user == NULL ? "lifeboat" : options->user,
-        options->method == REDIS_BGSAVE ? "+bgsave" : "+replconf +psync");
+    check_say(&checking->lines, CHECK_OK, "grant",
+              "ACL SETUSER %s on >PASSWORD resetkeys -@all +ping +info %s",
+              options->user == NULL ? "lifeboat" : options->user,
+              options->method == REDIS_BGSAVE ? "+bgsave" : "+replconf +psync");
 }
 
 int redis_check(const struct agent_options *options, const struct component_options *component,
@@ -251,8 +241,7 @@ int redis_check(const struct agent_options *options, const struct component_opti
 {
     struct checking checking = {
         .component = component,
-        .line = line,
-        .arg = arg,
+        .lines = {.line = line, .arg = arg},
         .deadline_mono_us = clock_mono_us() + CHECK_SECONDS * INT64_C(1000000),
     };
     struct err refused = ERR_INIT;
@@ -260,7 +249,7 @@ int redis_check(const struct agent_options *options, const struct component_opti
     (void)options;
     if (redis_conn_open(&component->redis, checking.deadline_mono_us, &checking.conn, &refused) <
         0) {
-        say(&checking, CHECK_FAIL, "connection", "%s", refused.text);
+        check_say_err(&checking.lines, "connection", &refused);
     } else {
         check_server(&checking);
         check_encryption(&checking);
