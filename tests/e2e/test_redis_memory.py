@@ -49,12 +49,13 @@ def _peaks(request):
     """peaks[data, method, command]: bytes. A table of them is printed at the end; docs/BENCHMARKS.md keeps it."""
     peaks = {}
     yield peaks
-    tell = request.config.pluginmanager.getplugin("terminalreporter").write_line
-    tell(f"\n\n| data | method | {' | '.join(COMMANDS)} |\n|{'---|' * (len(COMMANDS) + 2)}")
-    for data, method in sorted({key[:2] for key in peaks}, reverse=True):
+    lines = [f"\n\n| data | method | {' | '.join(COMMANDS)} |", f"|{'---|' * (len(COMMANDS) + 2)}"]
+    for data, method in dict.fromkeys(key[:2] for key in peaks):
         found = [peaks.get((data, method, command)) for command in COMMANDS]
         shown = " | ".join("-" if peak is None else f"{peak / MIB:.1f}" for peak in found)
-        tell(f"| {DATA[data][0]} | {method} | {shown} |")
+        lines.append(f"| {DATA[data][0]} | {method} | {shown} |")
+    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        print("\n".join(lines), flush=True)
 
 
 @pytest.fixture(scope="module", name="server", params=DATA)
