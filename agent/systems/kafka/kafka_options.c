@@ -42,11 +42,18 @@ static int check_bootstrap(const char *value, struct err *err)
     }
 }
 
-static int check_topic(const char *value, struct err *err)
+bool kafka_topic_is_name(const char *name)
 {
     static const char allowed[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-    size_t len = strlen(value);
+    size_t len = strlen(name);
+
+    return len > 0 && len <= TOPIC_MAX_NAME && strspn(name, allowed) == len &&
+           strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
+
+static int check_topic(const char *value, struct err *err)
+{
     regex_t compiled;
 
     if (text_starts_with(value, "re:")) {
@@ -56,7 +63,7 @@ static int check_topic(const char *value, struct err *err)
         regfree(&compiled);
         return 0;
     }
-    if (len == 0 || len > TOPIC_MAX_NAME || strspn(value, allowed) != len)
+    if (!kafka_topic_is_name(value))
         return err_set(err, ERR_CONFIG,
                        "is no name of a topic; use letters, digits, '.', '_' and '-', or re: and a "
                        "regular expression");

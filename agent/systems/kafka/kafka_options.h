@@ -28,6 +28,8 @@ extern const struct option kafka_option_rows[];
 
 bool kafka_options_tls(const struct kafka_options *options);
 bool kafka_options_sasl(const struct kafka_options *options);
+/* May it be the name of a topic? What a broker says is asked too, before it becomes a path. */
+bool kafka_topic_is_name(const char *name);
 
 /* The rules between the rows, after they were read from node. */
 int kafka_options_check(const struct option_node *node, const struct kafka_options *options,
