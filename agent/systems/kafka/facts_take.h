@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// Asking a cluster for the facts beside its topics and offsets. What this user may not ask for is a
+// warning in the facts and stays unknown there; everything else that fails is an error.
+#pragma once
+
+#include "kafka_facts.h"
+
+/* What is set for each of the topics; no value that the brokers call sensitive. */
+int kafka_configs_take(struct kafka_handle *handle, struct kafka_facts *facts, struct err *err);
+
+/* The consumer groups that have offsets in the topics. An offset above a partition's stable one,
+ * the end of what a backup covers, is kept as that: the offsets must have been taken. */
+int kafka_groups_take(struct kafka_handle *handle, struct kafka_facts *facts, struct err *err);
+
+/* The ACLs that apply to a topic of these, and those of groups. */
+int kafka_acls_take(struct kafka_handle *handle, struct kafka_facts *facts, struct err *err);
+
+/* What a broker tells of its version, "3.9", "4.0 or later", "" when it is not to be had (a right
+ * of its own). */
+int kafka_version_take(struct kafka_handle *handle, const struct kafka_cluster *cluster,
+                       char *version, size_t cap, struct err *err);
