@@ -18,8 +18,7 @@
 #define ZSTD_MAX_LEVEL 2
 
 static const char *const systems[] = {
-    [SYSTEM_POSTGRES] = "postgres", [SYSTEM_REDIS] = "redis", NULL};
-static const char *const systems_not_yet[] = {"kafka", NULL};
+    [SYSTEM_POSTGRES] = "postgres", [SYSTEM_REDIS] = "redis", [SYSTEM_KAFKA] = "kafka", NULL};
 static const char *const runs_on[] = {
     [RUN_ON_PRIMARY] = "primary", [RUN_ON_REPLICA] = "replica", [RUN_ON_ONE] = "one", NULL};
 static const char *const runs_on_not_yet[] = {"each", NULL};
@@ -83,8 +82,8 @@ static int check_compress(const char *value, struct err *err)
     return codec_parse(value, &codec, &level, err);
 }
 
-static const char *const component_sections[] = {"postgres", "redis",     "retention", "verify",
-                                                 "drill",    "objective", NULL};
+static const char *const component_sections[] = {"postgres", "redis", "kafka",     "retention",
+                                                 "verify",   "drill", "objective", NULL};
 static const struct option component_rows[] = {
     {.key = "name",
      .type = OPT_TEXT,
@@ -97,7 +96,6 @@ static const struct option component_rows[] = {
      .flags = OPT_REQUIRED,
      .offset = offsetof(struct component_options, system),
      .choices = systems,
-     .not_yet = systems_not_yet,
      .help = "What kind of thing is protected; its own options stand under a key of that name."},
     {.key = "stores",
      .type = OPT_LIST,
@@ -325,8 +323,7 @@ static int check_limits(const struct option_node *node, const struct component_o
         return option_node_fail(node, "orphan_age", err, ERR_CONFIG,
                                 "is not more than deadline, so that objects of a job that still "
                                 "runs would be removed; raise it, or lower deadline");
-    if (option_node_child(node, "full_every") != NULL &&
-        strcmp(systems[component->system], "kafka") != 0)
+    if (option_node_child(node, "full_every") != NULL && component->system != SYSTEM_KAFKA)
         return option_node_fail(node, "full_every", err, ERR_CONFIG,
                                 "is for Kafka: every backup of %s holds all; remove this",
                                 systems[component->system]);
@@ -347,9 +344,17 @@ static int read_system(const struct option_node *node, struct component_options 
                                     systems[i], systems[component->system]);
     if (component->system == SYSTEM_POSTGRES)
         return option_read(section, postgres_option_rows, NULL, &component->postgres, err);
-    if (option_read(section, redis_option_rows, NULL, &component->redis, err) < 0)
+    if (component->system == SYSTEM_REDIS) {
+        if (option_read(section, redis_option_rows, NULL, &component->redis, err) < 0)
+            return -1;
+        return redis_options_check(section, &component->redis, err);
+    }
+    if (component->assertions.count > 0)
+        return option_node_fail(node, "assert", err, ERR_NOT_YET,
+                                "for Kafka is not in this version yet; remove it");
+    if (option_read(section, kafka_option_rows, NULL, &component->kafka, err) < 0)
         return -1;
-    return redis_options_check(section, &component->redis, err);
+    return kafka_options_check(section, &component->kafka, err);
 }
 
 int component_options_read(const struct option_node *node, const struct agent_options *options,
@@ -386,6 +391,7 @@ void component_options_free(struct component_options *component)
     option_free(drill_rows, component);
     option_free(postgres_option_rows, &component->postgres);
     option_free(redis_option_rows, &component->redis);
+    option_free(kafka_option_rows, &component->kafka);
 }
 
 void component_options_describe(struct text *markdown)
@@ -399,6 +405,8 @@ void component_options_describe(struct text *markdown)
     option_describe(postgres_option_rows, markdown);
     text_add(markdown, "\n### components[].redis\n\n");
     option_describe(redis_option_rows, markdown);
+    text_add(markdown, "\n### components[].kafka\n\n");
+    option_describe(kafka_option_rows, markdown);
     text_add(markdown, "\n### components[].verify\n\n");
     option_describe(verify_rows, markdown);
     text_add(markdown, "\n### components[].drill\n\n");

@@ -3,13 +3,14 @@
 // between them, and the refusal of what this version does not have yet.
 #pragma once
 
+#include "kafka_options.h"
 #include "log_options.h"
 #include "option.h"
 #include "postgres_options.h"
 #include "redis_options.h"
 #include "store_options.h"
 
-enum system_kind { SYSTEM_POSTGRES, SYSTEM_REDIS };
+enum system_kind { SYSTEM_POSTGRES, SYSTEM_REDIS, SYSTEM_KAFKA };
 /* ONE: whatever the server is, of several agents the one that claims the slot first. */
 enum run_on { RUN_ON_PRIMARY, RUN_ON_REPLICA, RUN_ON_ONE };
 enum codec { CODEC_NONE, CODEC_GZIP, CODEC_ZSTD };
@@ -49,6 +50,7 @@ struct component_options {
     uint64_t piece_bytes;                       /* hidden */
     struct postgres_options postgres;           /* only of that system; so with the next */
     struct redis_options redis;
+    struct kafka_options kafka;
     const struct store_options *store; /* the one named; lent from agent_options */
 };
 
@@ -80,7 +82,7 @@ int agent_options_parse(const char *name, const char *data, size_t len,
                         struct agent_options **options, struct err *err);
 /* NULL is allowed. */
 void agent_options_free(struct agent_options *options);
-/* "postgres", "redis"; of an enum system_kind. */
+/* "postgres", "redis", "kafka"; of an enum system_kind. */
 const char *system_kind_name(int system);
 /* NULL when there is none of that name. Lent. */
 const struct component_options *agent_options_component(const struct agent_options *options,

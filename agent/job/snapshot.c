@@ -389,6 +389,9 @@ int snapshot_take(struct site *site, struct site *fallback, const struct snapsho
     bool store_failed = false;
 
     *taken = (struct snapshot_taken){.manifest = NULL};
+    if (site->system->snapshot_open == NULL)
+        return err_set(err, ERR_NOT_YET, "backup of %s is not in this version yet",
+                       site->system->name);
     for (uint64_t attempt = 1;; attempt++) {
         /* It was repeated for as long as the store's own options say: no further attempt. */
         store_failed = fallback != NULL && ask_store(site, err) < 0;

@@ -18,6 +18,9 @@ int verify_backup(struct site *site, const struct manifest *manifest, json_t *fi
 {
     int64_t deadline_mono_us = clock_mono_us() + site->component->deadline_ms * 1000;
 
+    if (site->system->prove == NULL)
+        return err_set(err, ERR_NOT_YET, "verify of %s is not in this version yet",
+                       site->system->name);
     for (size_t i = 0; i < manifest->object_count; i++) {
         const struct manifest_object *object = &manifest->objects[i];
         struct progress progress;

@@ -59,9 +59,10 @@ struct system_ops {
      * leaves it empty where that parent cannot be gone on from. */
     bool incremental;
 
-    /* Backup. open: connected, facts known, the snapshot fixed. describe: fills lineage, version,
-     * recovery point and facts of the manifest. next: the sources one after the other, each ended
-     * before the next is asked for; OK, or END when there are no more. */
+    /* Backup; all NULL: this version has none. open: connected, facts known, the snapshot fixed.
+     * describe: fills lineage, version, recovery point and facts of the manifest. next: the sources
+     * one after the other, each ended before the next is asked for; OK, or END when there are no
+     * more. */
     int (*snapshot_open)(const struct snapshot_request *request, struct ev_loop *loop,
                          void **snapshot, struct err *err);
     int (*snapshot_describe)(void *snapshot, struct manifest *manifest, struct err *err);
@@ -80,7 +81,8 @@ struct system_ops {
     int (*lineage)(const struct component_options *component, char **lineage, struct err *err);
 
     /* Verify. The sink proves the structure of one object's plain bytes; after its commit, what it
-     * counted is in findings (an object, lent to the sink until its close). */
+     * counted is in findings (an object, lent to the sink until its close). NULL: not in this
+     * version. */
     int (*prove)(const struct component_options *component, const struct manifest *manifest,
                  const char *object, json_t *findings, struct sink **sink, struct err *err);
 

@@ -108,7 +108,7 @@ stores:
     ("    retention: {{ keep_last: 2 }}\n", "", 4, ["retention", "required"]),
     ("retention: {{ keep_last: 2 }}", "retention: never", 9, ["retention", "forever"]),
     ("system: postgres", "system: postgre", 5, ["system", "postgres"]),
-    ("system: postgres", "system: kafka", 5, ["system", "not in this version yet"]),
+    ("system: postgres", "system: kafka", 6, ["postgres", "belongs to system: postgres"]),
     ("system: postgres", "system: redis", 6, ["postgres", "belongs to system: postgres"]),
     ("name: orders-db", "name: orders db", 4, ["name", "orders db"]),
     ("name: orders-db", "name: ..", 4, ["name"]),

@@ -428,20 +428,11 @@ static void expect_of_system(const char *system, const char *section, enum err_k
     free(yaml);
 }
 
-static void test_systems_that_come_later(void **state)
-{
-    (void)state;
-
-    expect_of_system("kafka", "", ERR_NOT_YET,
-                     "a.yaml:3: components[0].system: \"kafka\" is not in this version yet; use "
-                     "postgres or redis");
-}
-
-static struct agent_options *must_parse_redis(const char *section)
+static struct agent_options *must_parse_system(const char *system, const char *section)
 {
     struct agent_options *options = NULL;
     struct err err = ERR_INIT;
-    char *yaml = of_system("redis", section);
+    char *yaml = of_system(system, section);
 
     if (parse(yaml, &options, &err) < 0)
         fail_msg("%s", err.text);
@@ -451,7 +442,7 @@ static struct agent_options *must_parse_redis(const char *section)
 
 static void test_redis(void **state)
 {
-    struct agent_options *options = must_parse_redis("redis: {url: 'redis://h'}");
+    struct agent_options *options = must_parse_system("redis", "redis: {url: 'redis://h'}");
     const struct redis_options *redis = &options->components[0].redis;
     (void)state;
 
@@ -463,9 +454,10 @@ static void test_redis(void **state)
     assert_null(redis->rdb_path);
     assert_true(redis->timeout_ms == 30000);
     agent_options_free(options);
-    options = must_parse_redis("redis: {url: 'rediss://[::1]:7000', user: u, password: secret, "
-                               "ca_file: /ca, cert_file: /cert, key_file: /key, method: bgsave, "
-                               "rdb_path: /data/dump.rdb, timeout: 5s}");
+    options = must_parse_system("redis",
+                                "redis: {url: 'rediss://[::1]:7000', user: u, password: secret, "
+                                "ca_file: /ca, cert_file: /cert, key_file: /key, method: bgsave, "
+                                "rdb_path: /data/dump.rdb, timeout: 5s}");
     redis = &options->components[0].redis;
     assert_string_equal(redis->user, "u");
     assert_string_equal(redis->password, "secret");
@@ -521,6 +513,86 @@ static void test_redis_refusals(void **state)
 
     for (size_t i = 0; i < COUNT(rows); i++)
         expect_of_system("redis", rows[i].section, ERR_CONFIG, rows[i].expected);
+}
+
+static void test_kafka(void **state)
+{
+    struct agent_options *options =
+        must_parse_system("kafka", "kafka: {bootstrap: 'h:9092', topics: [orders, 're:a|b.*']}");
+    const struct kafka_options *kafka = &options->components[0].kafka;
+    (void)state;
+
+    assert_int_equal(options->components[0].system, SYSTEM_KAFKA);
+    assert_string_equal(kafka->bootstrap, "h:9092");
+    assert_int_equal(kafka->topics.count, 2);
+    assert_string_equal(kafka->topics.items[1], "re:a|b.*");
+    assert_int_equal(kafka->security, KAFKA_PLAINTEXT);
+    assert_null(kafka->user);
+    assert_true(kafka->timeout_ms == 30000);
+    assert_true(kafka->segment_bytes == UINT64_C(1) << 30);
+    agent_options_free(options);
+    options = must_parse_system(
+        "kafka", "kafka: {bootstrap: '[::1]:1,h:2', topics: [__consumer_offsets], security: "
+                 "sasl_ssl, ca_file: /ca, cert_file: /cert, key_file: /key, mechanism: plain, "
+                 "user: u, password: secret, timeout: 5s, rdkafka: [a.b=c=d, e=]}");
+    kafka = &options->components[0].kafka;
+    assert_int_equal(kafka->security, KAFKA_SASL_SSL);
+    assert_int_equal(kafka->mechanism, KAFKA_PLAIN);
+    assert_string_equal(kafka->user, "u");
+    assert_string_equal(kafka->password, "secret");
+    assert_string_equal(kafka->ca_file, "/ca");
+    assert_int_equal(kafka->rdkafka.count, 2);
+    assert_string_equal(kafka->rdkafka.items[0], "a.b=c=d");
+    agent_options_free(options);
+}
+
+static void test_kafka_refusals(void **state)
+{
+    static const struct {
+        const char *section, *expected;
+    } rows[] = {
+        {"", "a.yaml:2: components[0].kafka.bootstrap: is required: Brokers to begin with: "
+             "`HOST:PORT`, more of them after a comma."},
+        {"kafka: {bootstrap: 'h:1', topics: []}",
+         "a.yaml:6: components[0].kafka.topics: is an empty list; give at least one item"},
+        {"kafka: {bootstrap: 'h', topics: [a]}",
+         "a.yaml:6: components[0].kafka.bootstrap: \"h\" is no list of brokers; write HOST:PORT, "
+         "and more of them after a comma without a blank"},
+        {"kafka: {bootstrap: 'h:1', topics: [a/b]}",
+         "a.yaml:6: components[0].kafka.topics[0]: \"a/b\" is no name of a topic; use letters, "
+         "digits, '.', '_' and '-', or re: and a regular expression"},
+        {"kafka: {bootstrap: 'h:1', topics: [..]}",
+         "a.yaml:6: components[0].kafka.topics[0]: \"..\" is no name of a topic; use letters, "
+         "digits, '.', '_' and '-', or re: and a regular expression"},
+        {"kafka: {bootstrap: 'h:1', topics: ['re:(']}",
+         "a.yaml:6: components[0].kafka.topics[0]: \"re:(\" is no extended regular expression "
+         "after re:; write it as grep -E does"},
+        {"kafka: {bootstrap: 'h:1', topics: [a], ca_file: /ca}",
+         "a.yaml:6: components[0].kafka.ca_file: is given, but security is without TLS; write ssl "
+         "or sasl_ssl there, or remove this"},
+        {"kafka: {bootstrap: 'h:1', topics: [a], security: ssl, cert_file: /c}",
+         "a.yaml:6: components[0].kafka.cert_file: is given without the other of cert_file and "
+         "key_file; add that"},
+        {"kafka: {bootstrap: 'h:1', topics: [a], security: sasl_ssl, user: u}",
+         "a.yaml:6: components[0].kafka.password: is missing; security with sasl needs user and "
+         "password_file (or password)"},
+        {"kafka: {bootstrap: 'h:1', topics: [a], password: geheim}",
+         "a.yaml:6: components[0].kafka.password: is given, but security is without sasl; write "
+         "sasl_ssl or sasl_plaintext there, or remove this"},
+        {"kafka: {bootstrap: 'h:1', topics: [a], mechanism: plain}",
+         "a.yaml:6: components[0].kafka.mechanism: is given, but security is without sasl; remove "
+         "this"},
+        {"kafka: {bootstrap: 'h:1', topics: [a], rdkafka: [linger.ms]}",
+         "a.yaml:6: components[0].kafka.rdkafka[0]: \"linger.ms\" is no property; write "
+         "NAME=VALUE"},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < COUNT(rows); i++)
+        expect_of_system("kafka", rows[i].section, ERR_CONFIG, rows[i].expected);
+    expect_of_system("kafka", "assert: [x]", ERR_NOT_YET,
+                     "a.yaml:6: components[0].assert: for Kafka is not in this version yet; remove "
+                     "it");
 }
 
 static void test_redis_addresses(void **state)
@@ -871,10 +943,11 @@ int main(void)
         cmocka_unit_test(test_lists_are_required),
         cmocka_unit_test(test_component_refusals),
         cmocka_unit_test(test_names_are_unique),
-        cmocka_unit_test(test_systems_that_come_later),
         cmocka_unit_test(test_redis),
         cmocka_unit_test(test_redis_refusals),
         cmocka_unit_test(test_redis_addresses),
+        cmocka_unit_test(test_kafka),
+        cmocka_unit_test(test_kafka_refusals),
         cmocka_unit_test(test_codecs),
         cmocka_unit_test(test_local_store_refusals),
         cmocka_unit_test(test_s3_refusals),

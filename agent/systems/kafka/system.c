@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// Kafka as a system: the table of what can be done.
+#include "kafka.h"
+
+#include "clock.h"
+#include "cluster.h"
+
+#define ASK_TIME_US INT64_C(30000000)
+
+static int ask_lineage(const struct component_options *component, char **lineage, struct err *err)
+{
+    struct kafka_handle *handle = NULL;
+    int rc = -1;
+
+    if (kafka_handle_open(&component->kafka, RD_KAFKA_CONSUMER, NULL, clock_mono_us() + ASK_TIME_US,
+                          &handle, err) == 0)
+        rc = kafka_cluster_lineage(handle, lineage, err);
+    kafka_handle_close(handle);
+    return rc;
+}
+
+const struct system_ops kafka_system = {
+    .name = "kafka",
+    .check = kafka_check,
+    .lineage = ask_lineage,
+};
