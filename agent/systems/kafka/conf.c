@@ -63,7 +63,6 @@ static int set_own(rd_kafka_conf_t *conf, const struct kafka_options *options, s
         {"receive.message.max.bytes", ANSWER_MAX_BYTES},
         {"fetch.max.bytes", FETCH_MAX_BYTES},
         {"allow.auto.create.topics", "false"},
-        {"log.connection.close", "false"},
     };
 
     snprintf(timeout, sizeof timeout, "%lld", (long long)timeout_ms);

@@ -159,6 +159,9 @@ int kafka_fail(struct kafka_handle *handle, const char *what, rd_kafka_resp_err_
 
     if (is_silence(code) && handle->cause.kind != ERR_NONE)
         return err_set(err, handle->cause.kind, "%s: %s", what, handle->cause.text);
+    if (is_silence(code) && handle->down_us != 0)
+        return err_set(err, ERR_UNREACHABLE, "%s: %s: no broker can be reached", what,
+                       handle->place);
     if (is_silence(code))
         return err_set(err, ERR_UNREACHABLE, "%s: %s: no answer within %lld ms (timeout)", what,
                        handle->place, (long long)handle->timeout_ms);
