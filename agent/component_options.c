@@ -186,7 +186,6 @@ static const struct option component_rows[] = {
      .max = 365 * DAY_MS,
      .help = "Kafka: a backup holds what is new since the one before, and all again when the last "
              "one that held all is so old. Other systems' backups always hold all."},
-    {.key = "kafka", .type = OPT_NOT_YET, .help = "Kafka comes with a later version"},
     OPTION_END,
 };
 
@@ -352,6 +351,11 @@ static int read_system(const struct option_node *node, struct component_options 
     if (component->assertions.count > 0)
         return option_node_fail(node, "assert", err, ERR_NOT_YET,
                                 "for Kafka is not in this version yet; remove it");
+    if (option_node_child(node, "run_on") != NULL && component->run_on != RUN_ON_ONE)
+        return option_node_fail(node, "run_on", err, ERR_CONFIG,
+                                "is one for Kafka, whose agents all see the whole cluster; remove "
+                                "this");
+    component->run_on = RUN_ON_ONE;
     if (option_read(section, kafka_option_rows, NULL, &component->kafka, err) < 0)
         return -1;
     return kafka_options_check(section, &component->kafka, err);

@@ -337,12 +337,10 @@ static void test_component_refusals(void **state)
         {COMPONENT, "", ERR_CONFIG,
          "a.yaml:3: components[0].stores: is required: The names of the stores to back up to; one "
          "so far."},
-        {COMPONENT, "    stores: [disk]\n    run_on: one", ERR_NOT_YET,
-         "a.yaml:7: components[0].run_on: \"one\" is not in this version yet; use primary or "
-         "replica"},
         {COMPONENT, "    stores: [disk]\n    run_on: each", ERR_NOT_YET,
-         "a.yaml:7: components[0].run_on: \"each\" is not in this version yet; use primary or "
-         "replica"},
+         "a.yaml:7: components[0].run_on: \"each\" is not in this version yet; use primary, "
+         "replica or "
+         "one"},
         {COMPONENT, "    stores: [disk]\n    orphan_age: 12h", ERR_CONFIG,
          "a.yaml:7: components[0].orphan_age: is not more than deadline, so that objects of a job "
          "that still runs would be removed; raise it, or lower deadline"},
