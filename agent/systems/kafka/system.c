@@ -4,6 +4,7 @@
 
 #include "clock.h"
 #include "cluster.h"
+#include "kafka_snapshot.h"
 
 #define ASK_TIME_US INT64_C(30000000)
 
@@ -22,5 +23,12 @@ static int ask_lineage(const struct component_options *component, char **lineage
 const struct system_ops kafka_system = {
     .name = "kafka",
     .check = kafka_check,
+    .incremental = true,
+    .snapshot_open = kafka_snapshot_open,
+    .snapshot_describe = kafka_snapshot_describe,
+    .snapshot_next = kafka_snapshot_next,
+    .snapshot_finish = kafka_snapshot_finish,
+    .snapshot_close = kafka_snapshot_close,
     .lineage = ask_lineage,
+    .prove = kafka_prove,
 };

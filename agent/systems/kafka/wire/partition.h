@@ -43,7 +43,8 @@ struct kafka_partition *kafka_partition_open(struct kafka_fetcher *fetcher,
 /* Not while a segment is open. NULL is allowed. */
 void kafka_partition_close(struct kafka_partition *partition);
 
-/* OK: *source is the next segment, whose first batch has *base_offset; close it before the next.
+/* OK: *source is the next segment, and *first its first batch (without its bytes); close it before
+ * the next.
  * END: there is none. Waits until it is known which. One that was closed before its END is of no
  * more use, and so is the partition.
  *
@@ -52,7 +53,8 @@ void kafka_partition_close(struct kafka_partition *partition);
  * batch stays damaged; ERR_SOURCE when it is too large, or of a format before Kafka 0.11;
  * ERR_UNREACHABLE when no leader is found for too long; ERR_TIMEOUT at the deadline. */
 enum step kafka_partition_segment(struct kafka_partition *partition, uint64_t max_bytes,
-                                  int64_t *base_offset, struct source **source, struct err *err);
+                                  struct kafka_batch *first, struct source **source,
+                                  struct err *err);
 
 /* The first offset that is not covered by what was given; the end, or beyond it, after END. */
 int64_t kafka_partition_covered(const struct kafka_partition *partition);

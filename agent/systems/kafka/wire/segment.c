@@ -188,7 +188,8 @@ static int wait_until(const struct kafka_partition *partition, int64_t until_us,
 }
 
 enum step kafka_partition_segment(struct kafka_partition *partition, uint64_t max_bytes,
-                                  int64_t *base_offset, struct source **source, struct err *err)
+                                  struct kafka_batch *first, struct source **source,
+                                  struct err *err)
 {
     struct segment *segment;
 
@@ -209,8 +210,9 @@ enum step kafka_partition_segment(struct kafka_partition *partition, uint64_t ma
     segment->source.ops = &segment_ops;
     segment->partition = partition;
     segment->max_bytes = max_bytes;
-    segment->base_offset = in_hand(partition).base_offset;
-    *base_offset = segment->base_offset;
+    *first = in_hand(partition);
+    first->data = NULL;
+    segment->base_offset = first->base_offset;
     *source = &segment->source;
     return STEP_OK;
 }
