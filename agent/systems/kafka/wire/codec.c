@@ -170,14 +170,13 @@ static enum step read_snappy(struct kafka_codec *codec, uint8_t *out, size_t cap
     size_t len;
 
     while (codec->block_at == codec->block_len) {
-        size_t left = kafka_left(&codec->in);
         const uint8_t *block;
 
-        codec->ended = left == 0;
-        if (codec->ended)
+        len = kafka_left(&codec->in);
+        if (len == 0)
             return STEP_END;
-        block = codec->framed ? kafka_bytes(&codec->in, &len, NULL) : kafka_take(&codec->in, left);
-        if (unpack_block(codec, block, codec->framed ? len : left, err) < 0)
+        block = codec->framed ? kafka_bytes(&codec->in, &len, NULL) : kafka_take(&codec->in, len);
+        if (unpack_block(codec, block, len, err) < 0)
             return STEP_ERROR;
     }
     len = codec->block_len - codec->block_at;

@@ -77,7 +77,7 @@ static void make_room(struct kafka_records *records, size_t need)
 {
     size_t cap = (need + WINDOW_BYTES - 1) / WINDOW_BYTES * WINDOW_BYTES;
 
-    if (records->len > 0)
+    if (records->window != NULL && records->len > 0)
         memmove(records->window, records->at, records->len);
     if (cap < records->cap)
         cap = records->cap;
