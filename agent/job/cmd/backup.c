@@ -40,7 +40,7 @@ static void tell(const struct job *job, const struct target *target,
                text_show_bytes(stored, stored_text, sizeof stored_text),
                text_show_duration(took_ms, took, sizeof took), shares);
     job_report(job, target,
-               json_pack("{s:s, s:s, s:s, s:s*, s:I, s:I, s:I, s:{s:I, s:I, s:I}}", "backup",
+               json_pack("{s:s, s:s*, s:s, s:s, s:I, s:I, s:I, s:{s:I, s:I, s:I}}", "backup",
                          manifest->id, "parent",
                          manifest->parent[0] == '\0' ? NULL : manifest->parent, "lineage",
                          manifest->lineage, "store", target->site->store->name, "plain_bytes",

@@ -377,14 +377,14 @@ static void read_partition(struct broker *broker, struct run *run)
                           clock_mono_us() + 30 * INT64_C(1000000));
     struct kafka_partition *partition = kafka_partition_open(fetcher, &range, &observer);
     uint64_t segment_bytes = run->segment_bytes == 0 ? 1 << 30 : run->segment_bytes;
+    struct kafka_batch first;
     struct source *source;
 
     run->port = broker->port;
     run->last_offset = -1;
-    while (
-        (run->step = kafka_partition_segment(partition, segment_bytes, &run->segment[run->segments],
-                                             &source, &run->err)) == STEP_OK) {
-        run->segments++;
+    while ((run->step = kafka_partition_segment(partition, segment_bytes, &first, &source,
+                                                &run->err)) == STEP_OK) {
+        run->segment[run->segments++] = first.base_offset;
         run->step = drain(run, source);
         source_close(source);
         if (run->step == STEP_ERROR)
