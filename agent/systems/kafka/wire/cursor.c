@@ -68,6 +68,11 @@ int64_t kafka_varlong(struct kafka_cursor *from)
     return (int64_t)(value >> 1 ^ (0 - (value & 1)));
 }
 
+uint32_t kafka_uvarint(struct kafka_cursor *from)
+{
+    return (uint32_t)varying(from, 32);
+}
+
 const uint8_t *kafka_take(struct kafka_cursor *from, size_t len)
 {
     const uint8_t *at = from->at;
@@ -146,6 +151,13 @@ void kafka_put_i32(struct text *into, int32_t value)
 void kafka_put_i64(struct text *into, int64_t value)
 {
     put(into, (uint64_t)value, 8);
+}
+
+void kafka_put_uvarint(struct text *into, uint32_t value)
+{
+    for (; value >= 0x80; value >>= 7)
+        kafka_put_i8(into, (int8_t)(uint8_t)(value | 0x80));
+    kafka_put_i8(into, (int8_t)value);
 }
 
 void kafka_put_string(struct text *into, const char *string)
