@@ -28,7 +28,7 @@ _MODULES = {"PLAIN": "org.apache.kafka.common.security.plain.PlainLoginModule",
 # Quick to start, to clean and to notice a dead broker; nothing is made or deleted that a test did not ask for.
 _OPTIONS = {
     "auto.create.topics.enable": "false", "offsets.topic.num.partitions": 4, "transaction.state.log.num.partitions": 4,
-    "group.initial.rebalance.delay.ms": 0, "broker.heartbeat.interval.ms": 200, "broker.session.timeout.ms": 6000,
+    "group.initial.rebalance.delay.ms": 0, "broker.heartbeat.interval.ms": 200, "broker.session.timeout.ms": 4000,
     "num.network.threads": 2, "num.io.threads": 4, "controller.quorum.election.timeout.ms": 500,
     "controller.quorum.fetch.timeout.ms": 2000, "log.cleaner.backoff.ms": 100, "log.cleaner.threads": 1,
     "log.cleaner.dedupe.buffer.size": 4 << 20, "log.retention.check.interval.ms": 500,
@@ -79,7 +79,7 @@ class Kafka(Client):
         self.options, self.tls, self.client_certificates = dict(options or {}), tls, client_certificates
         self.users, self.rights_asked, self.node, self.jvm = dict(users or {}), rights, node, list(jvm)
         self.own_folder = folder is None
-        self.folder = folder or pathlib.Path()
+        self.folder = folder
         # 16 bytes; a tool would take one that begins with a dash for an option.
         self.cluster_id = "L" + base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("=")[1:]
         self.voters: list["Kafka"] = [self]
@@ -101,7 +101,7 @@ class Kafka(Client):
 
     def discard(self) -> None:
         self.stop(signal.SIGKILL)
-        if self.own_folder:
+        if self.own_folder and self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def __enter__(self) -> "Kafka":
@@ -157,6 +157,9 @@ class Kafka(Client):
         """SIGTERM hands its leads over and writes all; SIGKILL is a crash. start() goes on in the same folder."""
         process.end(self._server, number, patience_s=30)
         self._server = None
+
+    def running(self) -> bool:
+        return self._server is not None and self._server.poll() is None
 
     @property
     def pid(self) -> int:
@@ -271,10 +274,13 @@ class Cluster(Client):
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.nodes[0].ports:
-            self.call("forget")
+        for one in (self, *self.nodes) if self.nodes[-1].ports else ():
+            one.call("forget")
         for node in self.nodes:
             node.discard()
+
+    def _views(self) -> list[Client]:
+        return [node for node in self.nodes if node.running()]
 
     @property
     def bootstrap(self) -> str:

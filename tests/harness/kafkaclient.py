@@ -96,15 +96,21 @@ def _classes(version: str) -> pathlib.Path:
     folder = pathlib.Path(parts.environment()["LIFEBOAT_PARTS"]) / f"kafkadriver-{version}-{digest.hexdigest()[:16]}"
     if not folder.exists():
         making = pathlib.Path(tempfile.mkdtemp(prefix=f"{folder.name}.making.", dir=folder.parent))
-        done = subprocess.run([parts.path("JAVA17_HOME") / "bin" / "javac", "-nowarn", "-cp", f"{home(version)}/lib/*",
-                               "-d", making, *sources], capture_output=True, text=True, env=process.clean_environment())
-        if done.returncode != 0:
-            raise RuntimeError(f"javac: {done.stderr}")
-        # Another test run may have been quicker: its folder is as good.
-        with contextlib.suppress(OSError):
-            making.rename(folder)
-        shutil.rmtree(making, ignore_errors=True)
+        try:
+            _compile(version, sources, making)
+            # Another test run may have been quicker: its folder is as good.
+            with contextlib.suppress(OSError):
+                making.rename(folder)
+        finally:
+            shutil.rmtree(making, ignore_errors=True)
     return folder
+
+
+def _compile(version: str, sources: list[pathlib.Path], folder: pathlib.Path) -> None:
+    done = subprocess.run([parts.path("JAVA17_HOME") / "bin" / "javac", "-nowarn", "-cp", f"{home(version)}/lib/*",
+                           "-d", folder, *sources], capture_output=True, text=True, env=process.clean_environment())
+    if done.returncode != 0:
+        raise RuntimeError(f"javac: {done.stderr}")
 
 
 def archive(version: str) -> pathlib.Path:
@@ -186,15 +192,33 @@ class Client:
     def create(self, topic: str, partitions: int = 1, configs: Optional[dict[str, Any]] = None,
                replication: Optional[int] = None, assignment: Optional[list[list[int]]] = None) -> str:
         """Its topic id. assignment: the brokers of each partition, the preferred leader first."""
-        return self.call("create_topic", topic=topic, partitions=partitions, configs=configs or {},
-                         replication=replication or self.replication, assignment=assignment)
+        identity = self.call("create_topic", topic=topic, partitions=partitions, configs=configs or {},
+                             replication=replication or self.replication, assignment=assignment)
+        self._await_partitions(topic, len(assignment or []) or partitions)
+        return identity
 
     def delete(self, topic: str) -> None:
         self.call("delete_topic", topic=topic)
-        process.wait_until(lambda: topic not in self.topics(), 20, f"topic {topic} is gone")
+        process.wait_until(lambda: not any(topic in one.topics() for one in self._views()), 20,
+                           f"topic {topic} is gone")
 
     def add_partitions(self, topic: str, total: int) -> None:
         self.call("add_partitions", topic=topic, total=total)
+        self._await_partitions(topic, total)
+
+    def _views(self) -> list["Client"]:
+        """Whom to ask whether all brokers have heard of a change."""
+        return [self]
+
+    def _await_partitions(self, topic: str, count: int) -> None:
+        def known(view: "Client") -> bool:
+            try:
+                leaders = [one["leader"] for one in view.describe(topic)["partitions"]]
+            except KafkaError:
+                return False
+            return len(leaders) == count and -1 not in leaders
+
+        process.wait_until(lambda: all(known(one) for one in self._views()), 30, f"topic {topic} is known everywhere")
 
     def topics(self) -> list[str]:
         """Sorted, internal ones too."""

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Partitions from one offset to another, as records or as a digest of them.
 import com.fasterxml.jackson.databind.JsonNode;
-import java.nio.ByteBuffer;
+import java.io.BufferedOutputStream;
+import java.io.DataOutputStream;
+import java.io.IOException;
+import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
+import java.security.DigestOutputStream;
 import java.security.MessageDigest;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -39,6 +43,7 @@ final class Reading {
     /** One partition as it is read. A field of variable length follows its length; null has the length -1. */
     private static final class Span {
         final MessageDigest digest;
+        final DataOutputStream digested;
         final List<Object> records;
         final boolean withOffsets;
         final long end;
@@ -51,18 +56,20 @@ final class Reading {
             this.end = end;
             withOffsets = in.get("digest_offsets").asBoolean();
             digest = MessageDigest.getInstance("SHA-256");
+            digested = new DataOutputStream(new BufferedOutputStream(
+                new DigestOutputStream(OutputStream.nullOutputStream(), digest), 1 << 16));
             records = in.get("digest").asBoolean() ? null : new ArrayList<>();
         }
 
-        private void field(byte[] value) {
-            digest.update(ByteBuffer.allocate(4).putInt(value == null ? -1 : value.length).array());
+        private void field(byte[] value) throws IOException {
+            digested.writeInt(value == null ? -1 : value.length);
             if (value != null) {
-                digest.update(value);
+                digested.write(value);
                 bytes += value.length;
             }
         }
 
-        void take(ConsumerRecord<byte[], byte[]> one) {
+        void take(ConsumerRecord<byte[], byte[]> one) throws IOException {
             first = count == 0 ? one.offset() : first;
             last = one.offset();
             count++;
@@ -71,19 +78,20 @@ final class Reading {
                 return;
             }
             if (withOffsets)
-                digest.update(ByteBuffer.allocate(8).putLong(one.offset()).array());
-            digest.update(ByteBuffer.allocate(8).putLong(one.timestamp()).array());
+                digested.writeLong(one.offset());
+            digested.writeLong(one.timestamp());
             field(one.key());
             field(one.value());
             Header[] headers = one.headers().toArray();
-            digest.update(ByteBuffer.allocate(4).putInt(headers.length).array());
+            digested.writeInt(headers.length);
             for (Header header : headers) {
                 field(header.key().getBytes(StandardCharsets.UTF_8));
                 field(header.value());
             }
         }
 
-        Object answer() {
+        Object answer() throws IOException {
+            digested.flush();
             return records != null ? records : Map.of("records", count, "bytes", bytes, "first", first, "last", last,
                 "sha256", HexFormat.of().formatHex(digest.digest()));
         }
@@ -157,7 +165,8 @@ final class Reading {
             else
                 consumer.seekToBeginning(spans.keySet());
             follow(consumer, spans, deadline);
-            spans.forEach((partition, span) -> answer.put(Integer.toString(partition.partition()), span.answer()));
+            for (Map.Entry<TopicPartition, Span> one : spans.entrySet())
+                answer.put(Integer.toString(one.getKey().partition()), one.getValue().answer());
         }
         return answer;
     }
