@@ -15,7 +15,7 @@ tracked() {
 
 mapfile -t c_files < <(tracked '*.c' '*.h')
 mapfile -t scripts < <(tracked '*.sh' .ci/run)
-mapfile -t licensed < <(tracked '*.c' '*.h' '*.def' '*.sh' '*.py' '*.txt' '*.yaml' .ci/run .clang-format .clang-tidy)
+mapfile -t licensed < <(tracked '*.c' '*.h' '*.def' '*.sh' '*.py' '*.java' '*.txt' '*.yaml' .ci/run .clang-format .clang-tidy)
 if [ ${#c_files[@]} -eq 0 ]; then
     echo "lint: git lists no sources here" >&2
     exit 2

@@ -5,6 +5,7 @@
 # Parts live in one cache outside the tree, ${LIFEBOAT_PARTS:-$HOME/.cache/lifeboat/parts}, as <name>-<version>, with
 # the versions of versions.env. A part is made in <name>-<version>.making.<pid> under a lock and renamed when whole, so
 # a folder without that tail is a whole part, and a folder with it is what a killed run left: it is made anew.
+# What the Kafka tests compile lies there too, as kafkadriver-* and kafkaclasses-*, named by what it was made from.
 #
 # PostgreSQL refuses to run as root, and user postgres may be unable to reach a cache below a closed home folder. Then,
 # and only then, the two PostgreSQL parts are copied to /var/cache/lifeboat/parts; --env names the folder to use.
