@@ -22,8 +22,7 @@
 struct kafka_broker {
     struct dial dial;
     bool logged_in;
-    bool answered; /* what was asked after that was answered, so security is as the broker wants it
-                    */
+    bool answered; /* something after that: security is as the broker wants it */
     int32_t correlation_id;
     struct text request;
     size_t sent;
@@ -62,7 +61,9 @@ static void grow(struct kafka_buffer *buffer, size_t need)
 static enum step closed(const struct kafka_broker *broker, struct err *err)
 {
     err_set(err, ERR_UNREACHABLE, "%s: the broker closed the connection%s", broker->dial.place,
-            broker->logged_in ? "" : "; does it ask for TLS, a certificate or SASL (security)?");
+            broker->answered    ? ""
+            : broker->logged_in ? "; does it ask for SASL (security)?"
+                                : "; does it ask for TLS, a certificate or SASL (security)?");
     return STEP_ERROR;
 }
 
@@ -78,6 +79,8 @@ static enum step send_request(struct kafka_broker *broker, struct err *err)
         if (step == STEP_OK)
             broker->sent += done;
     }
+    if (step == STEP_ERROR)
+        err_wrap(err, "%s", broker->dial.place);
     return step;
 }
 
@@ -112,6 +115,8 @@ static enum step receive(struct kafka_broker *broker, uint8_t *data, size_t want
         if (step == STEP_OK)
             *have += len;
     }
+    if (step == STEP_ERROR)
+        err_wrap(err, "%s", broker->dial.place);
     return step;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The records of one batch after the other, decompressed as a stream: what is held is a window, not
-// the batch.
+// the batch. Windows: gzip 32 KiB, lz4 4 MiB; zstd as large as its writer chose, up to 128 MiB, of
+// which no more is touched than the batch decompresses to; snappy a block, at most 32 MiB.
 #pragma once
 
 #include "batch.h"
