@@ -4,7 +4,7 @@
     make.py CLASSES BOOTSTRAP LOG_FOLDER
 
 CLASSES is the folder of Kafka's jars, BOOTSTRAP the broker, LOG_FOLDER its log.dirs. For each topic
-TOPIC.log is the broker's segment, and TOPIC.txt what Kafka's own reader finds in it. kcat writes
+TOPIC.log is the broker's segment, and TOPIC.dump what Kafka's own reader finds in it. kcat writes
 one topic, as librdkafka compresses in its own ways. Topics of an earlier run must not be there.
 """
 import pathlib
@@ -35,7 +35,7 @@ def main(classes, bootstrap, log_folder):
     for topic in TOPICS:
         segment = HERE / f"{topic}.log"
         shutil.copy(f"{log_folder}/golden-{topic}-0/00000000000000000000.log", segment)
-        (HERE / f"{topic}.txt").write_text(java(classes, "dump", str(segment)))
+        (HERE / f"{topic}.dump").write_text(java(classes, "dump", str(segment)))
 
 
 if __name__ == "__main__":

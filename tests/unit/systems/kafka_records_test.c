@@ -67,7 +67,7 @@ static int read_segments(void **state)
     (void)state;
     for (size_t i = 0; i < NAMES; i++) {
         segments[i].data = read_data(names[i], ".log", &segments[i].len);
-        segments[i].text = read_data(names[i], ".txt", &len);
+        segments[i].text = read_data(names[i], ".dump", &len);
     }
     return 0;
 }
