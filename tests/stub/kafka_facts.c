@@ -44,9 +44,9 @@ static int take(const struct kafka_options *options, struct kafka_facts *facts, 
     if (kafka_groups_take(handle, facts, err) < 0)
         goto out;
     at_us = lap(took, "groups", at_us);
-    if (kafka_acls_take(handle, facts, err) < 0)
+    if (kafka_asked_take(options, clock_mono_us() + DEADLINE_US, facts, err) < 0)
         goto out;
-    lap(took, "acls", at_us);
+    lap(took, "asked", at_us);
     kafka_facts_write(facts, json);
     json_object_set(json, "took_ms", took);
     json_object_set_new(json, "moment_ms", json_integer(moment_ms));

@@ -139,15 +139,31 @@ static void check_reading(struct checking *checking)
     text_fini(&refused);
 }
 
+static int take_configs(struct checking *checking, struct err *err)
+{
+    return kafka_configs_take(checking->handle, &checking->facts, err);
+}
+
+static int take_groups(struct checking *checking, struct err *err)
+{
+    return kafka_groups_take(checking->handle, &checking->facts, err);
+}
+
+static int take_acls(struct checking *checking, struct err *err)
+{
+    return kafka_asked_take(&checking->component->kafka, checking->deadline_mono_us,
+                            &checking->facts, err);
+}
+
 /* Runs one of the takes; what it warned of is the line, or else good. */
 static void check_taking(struct checking *checking, const char *what,
-                         int (*take)(struct kafka_handle *, struct kafka_facts *, struct err *),
+                         int (*take)(struct checking *checking, struct err *err),
                          void (*good)(struct checking *checking, const char *what))
 {
     size_t warned = checking->facts.warning_count;
     struct err err = ERR_INIT;
 
-    if (take(checking->handle, &checking->facts, &err) < 0)
+    if (take(checking, &err) < 0)
         check_say_err(&checking->lines, what, &err);
     else if (checking->facts.warning_count == warned)
         good(checking, what);
@@ -275,9 +291,9 @@ static void check_cluster(struct checking *checking)
     say_topics(checking);
     check_offsets(checking);
     check_reading(checking);
-    check_taking(checking, "configurations", kafka_configs_take, say_configs);
-    check_taking(checking, "groups", kafka_groups_take, say_groups);
-    check_taking(checking, "acls", kafka_acls_take, say_acls);
+    check_taking(checking, "configurations", take_configs, say_configs);
+    check_taking(checking, "groups", take_groups, say_groups);
+    check_taking(checking, "acls", take_acls, say_acls);
     check_unprotected(checking);
 }
 

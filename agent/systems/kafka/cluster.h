@@ -32,7 +32,7 @@ struct kafka_config {
 
 struct kafka_topic {
     char *name;
-    char *id; /* NULL: not known; see wire/topic_ids.h */
+    char *id; /* NULL: not known */
     struct kafka_topic_partition *partitions;
     size_t partition_count;
     size_t replication_factor; /* the largest of its partitions' */

@@ -12,8 +12,14 @@ int kafka_configs_take(struct kafka_handle *handle, struct kafka_facts *facts, s
  * the end of what a backup covers, is kept as that: the offsets must have been taken. */
 int kafka_groups_take(struct kafka_handle *handle, struct kafka_facts *facts, struct err *err);
 
-/* The ACLs that apply to a topic of these, and those of groups. */
-int kafka_acls_take(struct kafka_handle *handle, struct kafka_facts *facts, struct err *err);
+/* The topics' ids (brokers before Kafka 3.1 are not asked), and the ACLs that apply to one of them,
+ * and those of groups: over a connection of its own to one of the brokers. */
+int kafka_asked_take(const struct kafka_options *options, int64_t deadline_mono_us,
+                     struct kafka_facts *facts, struct err *err);
+/* The answers to that, for tests: Metadata version 12 and DescribeAcls version 1. ERR_SOURCE: none
+ * to these questions. */
+int kafka_topic_ids_read(const void *data, size_t len, struct kafka_facts *facts, struct err *err);
+int kafka_acls_read(const void *data, size_t len, struct kafka_facts *facts, struct err *err);
 
 /* What a broker tells of its version, "3.9", "4.0 or later", "" when it is not to be had (a right
  * of its own). */

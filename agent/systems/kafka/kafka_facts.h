@@ -11,12 +11,14 @@
 //       "config": {"retention.ms": "-1"},         what was set for this topic; null: not known
 //       "partitions": [                           by number, none left out
 //         {"log_start": 0, "last_stable": 12, "high_watermark": 14}, ...]}},
-//   "groups": {                                   null: not known, which is not "none"
+//   "groups": {                                   those that this user may describe (brokers leave
+//                                                 out others in silence); null: not known
 //     "billing": {
 //       "state": "Empty", "simple": false,        simple: it only keeps offsets, without members
 //       "offsets": {"orders": {"0": 12}},         by partition; at most last_stable
 //       "metadata": {"orders": {"0": "text"}}}},  where a consumer left any
-//   "acls": [                                     null: not known, or no authorizer
+//   "acls": [                                     of these topics and of groups; null: not known,
+//                                                 or there is no authorizer
 //     {"resource": "TOPIC", "name": "orders", "pattern": "LITERAL", "principal": "User:billing",
 //      "host": "*", "operation": "READ", "permission": "ALLOW"}, ...],
 //   "authorizer": "none",                         or "present", or "unknown"
