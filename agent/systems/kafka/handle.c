@@ -16,6 +16,9 @@
 
 #define SLICE_MS      100 /* of waiting for an event */
 #define CALL_SLICE_MS 500 /* of a blocking call, to begin with */
+/* Before this version the client's nonce was sent twice, librdkafka #4895; Kafka 3.8.1 to 3.9 let
+ * that pass. */
+#define RIGHT_SCRAM_VERSION 0x020601ff
 /* So long after all brokers were down: a name may have several addresses, tried one by one, and a
  * broker that restarts is back soon. */
 #define DOWN_PATIENCE_US INT64_C(3000000)
@@ -28,6 +31,7 @@ struct kafka_handle {
     int64_t timeout_ms;
     struct err cause; /* ERR_NONE: nothing was heard since the last success */
     bool answered;    /* some broker has, once */
+    bool old_scram;   /* logs in with what newer brokers refuse */
     int64_t down_us;  /* since when all brokers have been down; 0: they are not known to be */
 };
 
@@ -116,6 +120,11 @@ static void note_error(struct kafka_handle *handle, rd_kafka_event_t *event)
         return;
     }
     err_set(&handle->cause, kafka_kind_of(code), "%s", line);
+    if (code == RD_KAFKA_RESP_ERR__AUTHENTICATION && handle->old_scram)
+        err_set(&handle->cause, ERR_DENIED,
+                "%s; if user and password are right: librdkafka %s cannot log in by SCRAM to Kafka "
+                "4 and later (2.6.1 can); use mechanism: plain over TLS, or a certificate",
+                line, rd_kafka_version_str());
 }
 
 static void note_log(rd_kafka_event_t *event)
@@ -328,6 +337,8 @@ int kafka_handle_open(const struct kafka_options *options, rd_kafka_type_t type,
     opened->place = mem_strdup(options->bootstrap);
     opened->timeout_ms = options->timeout_ms;
     opened->deadline_mono_us = deadline_mono_us;
+    opened->old_scram = kafka_options_sasl(options) && options->mechanism != KAFKA_PLAIN &&
+                        rd_kafka_version() < RIGHT_SCRAM_VERSION;
     if (make_rk(opened, conf, type, err) < 0) {
         kafka_handle_close(opened);
         return -1;
