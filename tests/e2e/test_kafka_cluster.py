@@ -105,6 +105,17 @@ def test_facts_are_what_kafka_says(broker, boat):
                        "nothing is open")
 
 
+def test_many_groups(broker, boat):
+    make(broker, "shared", partitions=2)
+    broker.produce("shared", [Record(b"%d" % i) for i in range(50)])
+    for number in range(50):
+        broker.group_commit(f"group-{number:02}", {"shared": {0: number, 1: 0}})
+    found = facts(boat(broker.bootstrap, ["shared"]))
+    assert {name: one["offsets"] for name, one in found["groups"].items()} == {
+        f"group-{number:02}": {"shared": {"0": number, "1": 0}} for number in range(50)}
+    assert list(found["groups"]) == sorted(found["groups"])
+
+
 def test_a_thousand_partitions_take_no_minutes(broker, boat):
     make(broker, "many", partitions=1000)
     broker.produce("many", [Record(b"x", partition=number) for number in (0, 500, 999)])

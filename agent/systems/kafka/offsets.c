@@ -21,9 +21,10 @@ struct kafka_offsets {
 int kafka_offsets_open(const struct kafka_options *options, int64_t deadline_mono_us,
                        struct kafka_offsets **offsets, struct err *err)
 {
-    static const struct kafka_setting committed[] = {{"isolation.level", "read_committed"}, {NULL}};
+    static const struct kafka_setting committed[] = {{"isolation.level", "read_committed"},
+                                                     {NULL, NULL}};
     static const struct kafka_setting uncommitted[] = {{"isolation.level", "read_uncommitted"},
-                                                       {NULL}};
+                                                       {NULL, NULL}};
     struct kafka_offsets *opened = mem_calloc(1, sizeof *opened);
 
     opened->timeout_ms = options->timeout_ms;

@@ -65,7 +65,7 @@ int kafka_reading_try(const struct kafka_options *options, const struct kafka_cl
                       int64_t deadline_mono_us, struct text *refused, size_t *tried,
                       struct err *err)
 {
-    static const struct kafka_setting needed[] = {{"enable.partition.eof", "true"}, {NULL}};
+    static const struct kafka_setting needed[] = {{"enable.partition.eof", "true"}, {NULL, NULL}};
     struct reading reading = {.cluster = cluster, .refused = refused};
     int64_t until_us = clock_mono_us() + options->timeout_ms * 1000;
     int rc;

@@ -96,7 +96,8 @@ static void test_secured(void **state)
 
 static void test_users_properties_win(void **state)
 {
-    static const struct kafka_setting needed[] = {{"isolation.level", "read_uncommitted"}, {NULL}};
+    static const struct kafka_setting needed[] = {{"isolation.level", "read_uncommitted"},
+                                                  {NULL, NULL}};
     static char *lines[] = {(char *)(uintptr_t) "client.id=mine",
                             (char *)(uintptr_t) "ssl.key.password=a=b",
                             (char *)(uintptr_t) "socket.timeout.ms=77"};
@@ -119,7 +120,8 @@ static void test_users_properties_win(void **state)
 
 static void test_wrong_properties(void **state)
 {
-    static const struct kafka_setting needed[] = {{"isolation.level", "read_uncommitted"}, {NULL}};
+    static const struct kafka_setting needed[] = {{"isolation.level", "read_uncommitted"},
+                                                  {NULL, NULL}};
     static const struct {
         const char *line, *expected;
     } rows[] = {
