@@ -18,6 +18,9 @@
 // No buffer stands between server and store: with a slow store less is read, and the server waits.
 // What is at risk then is only that a server without a disk in between (`$EOF:`) ends a transfer
 // of which nothing was read for repl-timeout; how long that was is in the error.
+//
+// A server writes 16 KiB at a time. To be woken for each would cost as much again as the reading:
+// the kernel is told to gather more (SO_RCVLOWAT), and a timer asks for what stays below that.
 #include "redis_snapshot.h"
 
 #include "cancel.h"
@@ -31,10 +34,13 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define MARK_BYTES   40
 #define LINE_CAP     512
 #define WINDOW_BYTES ((size_t)64 << 10)
+#define GATHER_BYTES (96 << 10)
+#define GATHER_S     0.01
 #define NOT_A_HOST   "lifeboat-backup.invalid"
 
 struct replication {
@@ -51,6 +57,7 @@ struct replication {
     size_t window_len;
     struct ev_loop *loop; /* not NULL while armed */
     ev_io io;
+    ev_timer timer;
     struct waker waker;
 };
 
@@ -150,6 +157,14 @@ static int shake_hands(struct replication *from, const char *valkey_version, str
         expect_line(conn, "+FULLRESYNC ", line, err) < 0 || expect_line(conn, "$", line, err) < 0)
         return -1;
     return parse_payload_line(from, line, err);
+}
+
+/* Where that cannot be told, each read is only smaller. */
+static void gather(const struct replication *from)
+{
+    const int bytes = GATHER_BYTES;
+
+    setsockopt(redis_conn_fd(from->conn), SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes);
 }
 
 /* --- the payload --- */
@@ -254,19 +269,31 @@ static enum step replication_read(struct source *source, struct span_out *out, s
 
 static void disarm(struct replication *from)
 {
-    if (from->loop != NULL)
+    if (from->loop != NULL) {
         ev_io_stop(from->loop, &from->io);
+        ev_timer_stop(from->loop, &from->timer);
+    }
     from->loop = NULL;
+}
+
+static void wake(struct replication *from)
+{
+    disarm(from);
+    from->waker.wake(from->waker.arg);
 }
 
 static void on_event(struct ev_loop *loop, ev_io *io, int events)
 {
-    struct replication *from = io->data;
-
     (void)loop;
     (void)events;
-    disarm(from);
-    from->waker.wake(from->waker.arg);
+    wake(io->data);
+}
+
+static void on_time(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    wake(timer->data);
 }
 
 static void replication_arm(struct source *source, struct ev_loop *loop, struct waker waker)
@@ -280,6 +307,9 @@ static void replication_arm(struct source *source, struct ev_loop *loop, struct 
     ev_io_init(&from->io, on_event, redis_conn_fd(from->conn), events);
     from->io.data = from;
     ev_io_start(loop, &from->io);
+    ev_timer_init(&from->timer, on_time, GATHER_S, 0);
+    from->timer.data = from;
+    ev_timer_start(loop, &from->timer);
 }
 
 static void replication_close(struct source *source)
@@ -312,6 +342,7 @@ int redis_replication_open(const struct redis_options *options, const char *valk
         replication_close(&from->source);
         return -1;
     }
+    gather(from);
     *source = &from->source;
     return 0;
 }
