@@ -132,7 +132,7 @@ stores:
     ("    stores: [disk]", "    stores: [disk", 9, []),
     ("    stores: [disk]", "    stores: [disk]\n    compress: zstd:19", 9, ["compress", "zstd:1"]),
     ("    stores: [disk]", "    stores: [disk]\n    deadline: 48h", 4, ["orphan_age", "deadline"]),
-    ("    stores: [disk]", "    stores: [disk]\n    run_on: one", 9, ["run_on", "not in this version yet"]),
+    ("    stores: [disk]", "    stores: [disk]\n    run_on: each", 9, ["run_on", "not in this version yet"]),
     ("    stores: [disk]", "    stores: [disk]\n    schedule: \"61 * * * *\"", 9, ["schedule"]),
     ("    stores: [disk]", "    stores: [disk]\n    assert: SELECT 1", 9, ["assert", "list"]),
 ])

@@ -32,34 +32,10 @@ static int no_answer(const char *what, struct err *err)
 
 /* --- flexible --- */
 
-static void put_unsigned(struct text *into, uint32_t value)
-{
-    for (; value >= 0x80; value >>= 7)
-        kafka_put_i8(into, (int8_t)(value | 0x80));
-    kafka_put_i8(into, (int8_t)value);
-}
-
-static uint32_t get_unsigned(struct kafka_cursor *from)
-{
-    uint32_t value = 0;
-
-    for (unsigned shift = 0; shift < 32; shift += 7) {
-        uint8_t byte = (uint8_t)kafka_i8(from);
-
-        if (shift == 28 && byte > 0x0f)
-            break;
-        value |= (uint32_t)(byte & 0x7f) << shift;
-        if ((byte & 0x80) == 0)
-            return value;
-    }
-    from->bad = true;
-    return 0;
-}
-
 /* The count of a compact array whose items have at least so many bytes each. */
 static size_t get_count(struct kafka_cursor *from, size_t item_bytes)
 {
-    uint32_t count = get_unsigned(from);
+    uint32_t count = kafka_uvarint(from);
 
     if (count == 0)
         return 0;
@@ -72,7 +48,7 @@ static size_t get_count(struct kafka_cursor *from, size_t item_bytes)
 
 static const uint8_t *get_string(struct kafka_cursor *from, size_t *len)
 {
-    uint32_t size = get_unsigned(from);
+    uint32_t size = kafka_uvarint(from);
 
     *len = size == 0 ? 0 : size - 1;
     return kafka_take(from, *len);
@@ -80,9 +56,9 @@ static const uint8_t *get_string(struct kafka_cursor *from, size_t *len)
 
 static void skip_tags(struct kafka_cursor *from)
 {
-    for (uint32_t left = get_unsigned(from); left > 0 && !from->bad; left--) {
-        get_unsigned(from);
-        kafka_take(from, get_unsigned(from));
+    for (uint32_t left = kafka_uvarint(from); left > 0 && !from->bad; left--) {
+        kafka_uvarint(from);
+        kafka_take(from, kafka_uvarint(from));
     }
 }
 
@@ -92,19 +68,19 @@ static void put_topics(struct text *body, const struct kafka_cluster *cluster)
 {
     static const char no_id[UUID_BYTES] = {0};
 
-    put_unsigned(body, 0); /* the head's tagged fields */
-    put_unsigned(body, (uint32_t)cluster->topic_count + 1);
+    kafka_put_uvarint(body, 0); /* the head's tagged fields */
+    kafka_put_uvarint(body, (uint32_t)cluster->topic_count + 1);
     for (size_t i = 0; i < cluster->topic_count; i++) {
         const char *name = cluster->topics[i].name;
 
         text_add_bytes(body, no_id, sizeof no_id);
-        put_unsigned(body, (uint32_t)strlen(name) + 1);
+        kafka_put_uvarint(body, (uint32_t)strlen(name) + 1);
         text_add_bytes(body, name, strlen(name));
-        put_unsigned(body, 0);
+        kafka_put_uvarint(body, 0);
     }
     kafka_put_i8(body, 0); /* make no topics */
     kafka_put_i8(body, 0); /* nor count rights */
-    put_unsigned(body, 0);
+    kafka_put_uvarint(body, 0);
 }
 
 /* As Kafka's tools show it: base64 for URLs, without padding. NULL for one of zeros. */

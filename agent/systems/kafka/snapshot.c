@@ -21,7 +21,6 @@
 #include "offsets.h"
 #include "text.h"
 #include "wire/partition.h"
-#include "wire/topic_ids.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,31 +71,6 @@ static int find_leader(void *arg, const char *name, int32_t number, bool anew,
     return 0;
 }
 
-/* Of whichever broker answers. */
-static int take_topic_ids(struct snapshot *snapshot, int64_t deadline_mono_us, struct err *err)
-{
-    struct kafka_cluster *cluster = &snapshot->facts.cluster;
-    const char **names = mem_calloc(cluster->topic_count + 1, sizeof *names);
-    char **ids = mem_calloc(cluster->topic_count + 1, sizeof *ids);
-    int rc = -1;
-
-    for (size_t i = 0; i < cluster->topic_count; i++)
-        names[i] = cluster->topics[i].name;
-    for (size_t i = 0; rc < 0 && i < cluster->node_count; i++) {
-        char port[6];
-
-        err_clear(err);
-        snprintf(port, sizeof port, "%u", (unsigned)cluster->nodes[i].port);
-        rc = kafka_topic_ids(snapshot->options, cluster->nodes[i].host, port, deadline_mono_us,
-                             names, cluster->topic_count, ids, err);
-    }
-    for (size_t i = 0; i < cluster->topic_count; i++)
-        cluster->topics[i].id = ids[i];
-    free(ids);
-    free(names);
-    return rc;
-}
-
 static int take_facts(struct snapshot *snapshot, int64_t deadline_mono_us, struct err *err)
 {
     struct kafka_handle *handle = kafka_offsets_handle(snapshot->offsets);
@@ -105,8 +79,7 @@ static int take_facts(struct snapshot *snapshot, int64_t deadline_mono_us, struc
     if (kafka_cluster_take(handle, &snapshot->options->topics, &facts->cluster, err) < 0 ||
         kafka_offsets_take(snapshot->offsets, &facts->cluster, &snapshot->moment_ms, err) < 0 ||
         kafka_groups_take(handle, facts, err) < 0 || kafka_configs_take(handle, facts, err) < 0 ||
-        kafka_acls_take(handle, facts, err) < 0 ||
-        take_topic_ids(snapshot, deadline_mono_us, err) < 0)
+        kafka_asked_take(snapshot->options, deadline_mono_us, facts, err) < 0)
         return -1;
     snapshot->lineage = kafka_lineage_of(facts->cluster.id);
     return kafka_version_take(handle, &facts->cluster, snapshot->version, sizeof snapshot->version,
