@@ -81,7 +81,7 @@ def test_memory(s3, server, tmp_path, peaks, method):
         with boat.start(*words, NAME) as running, running.memory(step_s=0.005) as memory:
             result = running.wait(1200)
         assert result.status == 0, str(result)
-        assert memory.samples > 20
+        assert memory.samples > 4
         peaks[data, method, command] = memory.peak_bytes
         assert memory.peak_bytes <= LIMIT_BYTES, f"{command}: {memory.peak_bytes / MIB:.1f} MiB"
     s3.client.empty()
