@@ -296,3 +296,7 @@ def test_leaders_move_and_go(boat):
         cluster.await_nodes(3)
         process.wait_until(lambda: cluster.leader("alone") == 2, 30, "it leads again")
         assert offsets(facts(boat(cluster.bootstrap, ["alone"])), "alone") == [(0, 0, 0)]
+        cluster.await_in_sync("moved")
+        cluster.node(3).stop(signal.SIGKILL)
+        # Nobody has noticed yet: partition 2 is still said to be led by it.
+        assert offsets(facts(boat(cluster.bootstrap, ["moved"])), "moved") == [(0, 1, 1)] * 3

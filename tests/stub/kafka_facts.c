@@ -41,7 +41,7 @@ static int take(const struct kafka_options *options, struct kafka_facts *facts, 
     if (kafka_configs_take(handle, facts, err) < 0)
         goto out;
     at_us = lap(took, "configs", at_us);
-    if (kafka_groups_take(handle, facts, err) < 0)
+    if (kafka_groups_take(options, clock_mono_us() + DEADLINE_US, facts, err) < 0)
         goto out;
     at_us = lap(took, "groups", at_us);
     if (kafka_asked_take(options, clock_mono_us() + DEADLINE_US, facts, err) < 0)

@@ -146,7 +146,8 @@ static int take_configs(struct checking *checking, struct err *err)
 
 static int take_groups(struct checking *checking, struct err *err)
 {
-    return kafka_groups_take(checking->handle, &checking->facts, err);
+    return kafka_groups_take(&checking->component->kafka, checking->deadline_mono_us,
+                             &checking->facts, err);
 }
 
 static int take_acls(struct checking *checking, struct err *err)

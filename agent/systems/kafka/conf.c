@@ -62,6 +62,7 @@ static int set_own(rd_kafka_conf_t *conf, const struct kafka_options *options, s
         {"reconnect.backoff.max.ms", "1000"},
         {"receive.message.max.bytes", ANSWER_MAX_BYTES},
         {"fetch.max.bytes", FETCH_MAX_BYTES},
+        {"queued.max.messages.kbytes", "1024"}, /* of each partition */
         {"allow.auto.create.topics", "false"},
     };
 

@@ -9,8 +9,10 @@
 int kafka_configs_take(struct kafka_handle *handle, struct kafka_facts *facts, struct err *err);
 
 /* The consumer groups that have offsets in the topics. An offset above a partition's stable one,
- * the end of what a backup covers, is kept as that: the offsets must have been taken. */
-int kafka_groups_take(struct kafka_handle *handle, struct kafka_facts *facts, struct err *err);
+ * the end of what a backup covers, is kept as that: the offsets must have been taken. A broker
+ * that has just died is waited for until the others have noticed. */
+int kafka_groups_take(const struct kafka_options *options, int64_t deadline_mono_us,
+                      struct kafka_facts *facts, struct err *err);
 
 /* The topics' ids (brokers before Kafka 3.1 are not asked), and the ACLs that apply to one of them,
  * and those of groups: over a connection of its own to one of the brokers. */

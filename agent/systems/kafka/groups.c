@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // The groups of all brokers in one request, then the offsets of each, some at once: librdkafka
-// 2.0.2 asks for one group a call. A coordinator that moves meanwhile makes it begin again.
+// 2.0.2 asks for one group a call. Of what it once knew it forgets no broker, and waits for a dead
+// one: so each attempt has a handle of its own, and not all of the time.
 #include "facts_take.h"
 
+#include "cancel.h"
 #include "clock.h"
 #include "mem.h"
 #include "text.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define AT_ONCE     16
-#define ATTEMPTS_MS 200 /* between two */
-#define PATIENCE_US INT64_C(30000000)
+#define AT_ONCE        16
+#define ATTEMPTS_MS    200 /* between two */
+#define ATTEMPT_MAX_MS 10000
 
 struct gathering {
     struct kafka_handle *handle;
@@ -297,17 +300,44 @@ static int take_once(struct kafka_handle *handle, struct kafka_facts *facts, str
     return rc;
 }
 
-int kafka_groups_take(struct kafka_handle *handle, struct kafka_facts *facts, struct err *err)
+static int attempt(const struct kafka_options *options, int64_t deadline_mono_us,
+                   struct kafka_facts *facts, struct err *err)
 {
-    int64_t until_us = clock_mono_us() + PATIENCE_US;
+    struct kafka_options hasty = *options;
+    struct kafka_handle *handle = NULL;
+    int rc = -1;
+
+    if (hasty.timeout_ms > ATTEMPT_MAX_MS)
+        hasty.timeout_ms = ATTEMPT_MAX_MS;
+    if (kafka_handle_open(&hasty, RD_KAFKA_CONSUMER, NULL, deadline_mono_us, &handle, err) == 0)
+        rc = take_once(handle, facts, err);
+    kafka_handle_close(handle);
+    return rc;
+}
+
+/* -1 when there may be no further attempt: the error stays. */
+static int may_repeat(int64_t until_us, int64_t deadline_mono_us, struct err *err)
+{
+    struct pollfd stop = {.fd = cancel_fd(), .events = POLLIN};
+    int64_t now_us = clock_mono_us();
+
+    if (err->kind != ERR_UNREACHABLE || now_us >= until_us || now_us >= deadline_mono_us)
+        return -1;
+    poll(&stop, 1, ATTEMPTS_MS);
+    return cancel_check(err);
+}
+
+int kafka_groups_take(const struct kafka_options *options, int64_t deadline_mono_us,
+                      struct kafka_facts *facts, struct err *err)
+{
+    int64_t until_us = clock_mono_us() + options->timeout_ms * 1000;
     size_t warned = facts->warning_count;
 
-    while (take_once(handle, facts, err) < 0) {
+    while (attempt(options, deadline_mono_us, facts, err) < 0) {
         drop_all(facts);
         while (facts->warning_count > warned)
             free(facts->warnings[--facts->warning_count]);
-        if (err->kind != ERR_UNREACHABLE || clock_mono_us() >= until_us ||
-            kafka_handle_pause(handle, ATTEMPTS_MS, err) < 0)
+        if (may_repeat(until_us, deadline_mono_us, err) < 0)
             return -1;
         err_clear(err);
     }

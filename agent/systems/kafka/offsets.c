@@ -116,16 +116,29 @@ static rd_kafka_topic_partition_list_t *make_list(const struct question *questio
 struct asking {
     const rd_kafka_topic_partition_list_t *wanted;
     rd_kafka_topic_partition_list_t *list; /* a copy, with the answers */
+    bool again;
 };
 
-/* A call that ran out of time may have changed the list. */
+/* A call that ran out of time may have changed the list, and may have waited for a leader that is
+ * dead: librdkafka takes what it was told of leaders for true until it is told anew. Of a leader
+ * that came up while it waited it asks for the same partition twice. */
 static rd_kafka_resp_err_t ask_offsets(rd_kafka_t *rk, int timeout_ms, void *arg)
 {
     struct asking *asking = arg;
+    const struct rd_kafka_metadata *metadata = NULL;
+    rd_kafka_resp_err_t code;
 
+    if (asking->again) {
+        code = rd_kafka_metadata(rk, 1, NULL, &metadata, timeout_ms);
+        if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+            return code;
+        rd_kafka_metadata_destroy(metadata);
+    }
+    asking->again = true;
     rd_kafka_topic_partition_list_destroy(asking->list);
     asking->list = rd_kafka_topic_partition_list_copy(asking->wanted);
-    return rd_kafka_offsets_for_times(rk, asking->list, timeout_ms);
+    code = rd_kafka_offsets_for_times(rk, asking->list, timeout_ms);
+    return code == RD_KAFKA_RESP_ERR_INVALID_REQUEST ? RD_KAFKA_RESP_ERR__TIMED_OUT : code;
 }
 
 /* The list answers the batch that begins at from, in its order. */
