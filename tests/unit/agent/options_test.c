@@ -134,6 +134,7 @@ static void test_the_example_loads(void **state)
 
     setenv("PGPASSWORD_BACKUP", "pass word", 1);
     setenv("PGPASSWORD_RESTORE", "restore-pass", 1);
+    setenv("REDIS_PASSWORD", "redis-pass", 1);
     setenv("S3_ACCESS_KEY", "key", 1);
     setenv("S3_SECRET_KEY", "example-secret", 1);
     if (agent_options_load(path, &options, &err) < 0)
