@@ -78,7 +78,8 @@ static int take_facts(struct snapshot *snapshot, int64_t deadline_mono_us, struc
 
     if (kafka_cluster_take(handle, &snapshot->options->topics, &facts->cluster, err) < 0 ||
         kafka_offsets_take(snapshot->offsets, &facts->cluster, &snapshot->moment_ms, err) < 0 ||
-        kafka_groups_take(handle, facts, err) < 0 || kafka_configs_take(handle, facts, err) < 0 ||
+        kafka_groups_take(snapshot->options, deadline_mono_us, facts, err) < 0 ||
+        kafka_configs_take(handle, facts, err) < 0 ||
         kafka_asked_take(snapshot->options, deadline_mono_us, facts, err) < 0)
         return -1;
     snapshot->lineage = kafka_lineage_of(facts->cluster.id);
