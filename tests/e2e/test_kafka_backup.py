@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import subprocess
+import time
 
 import configs
 import pytest
@@ -337,6 +338,8 @@ def test_a_parent_that_is_gone_or_too_old(boat, broker, topic, tmp_path):
     third = backup(on)
     assert f"{second['backup']} goes on from {first['backup']}" in full_because(tmp_path, third)
     assert "asked for" in full_because(tmp_path, backup(on, "--full"))
+    asked_at = time.monotonic()
+    wait_until(lambda: time.monotonic() > asked_at + 1, 10, "it is a second old")
     assert "full_every" in full_because(tmp_path, backup(boat(broker.bootstrap, topic, full_every="1s")))
 
 
