@@ -50,16 +50,20 @@ class Watch:
         self.pid, self.seen, self.stop = pid, set(), threading.Event()
         self.thread = threading.Thread(target=self._run)
 
+    def _look(self):
+        for pid in [self.pid, *descendants(self.pid)]:
+            try:
+                self.seen.add(pathlib.Path(f"/proc/{pid}/cmdline").read_bytes())
+            except OSError:
+                pass
+
     def _run(self):
         while not self.stop.is_set():
-            for pid in [self.pid, *descendants(self.pid)]:
-                try:
-                    self.seen.add(pathlib.Path(f"/proc/{pid}/cmdline").read_bytes())
-                except OSError:
-                    pass
+            self._look()
             time.sleep(0.002)
 
     def __enter__(self):
+        self._look()  # once at least: a wrong configuration ends it before a thread gets its turn
         self.thread.start()
         return self
 
