@@ -356,6 +356,37 @@ def test_a_topic_that_was_deleted_is_no_reason(boat, broker, topic, tmp_path):
     assert list(manifest(tmp_path, second)["facts"]["topics"]) == [topic + "-b"]
 
 
+def test_a_chain_on_local_disk(agent, broker, topic, s3, tmp_path):
+    """While the store is away a chain of its own begins on local disk; uploaded, it is gone on from."""
+    broker.create(topic)
+    with Toxiproxy(int(s3.endpoint.rsplit(":", 1)[1])) as proxy:
+        own = component(broker.bootstrap, topic)
+        away = configs.s3_store(s3, endpoint=proxy.endpoint, retry_deadline="1s")
+        on = agent(configs.config(tmp_path, own, fallback={"store": "local", "max_bytes": "1GiB"}, stores=[
+            away, {"name": "local", "type": "local", "path": str(tmp_path / "store")}]))
+        backups = []
+
+        def go_on(expect, store):
+            broker.produce(topic, [Record(b"one more")])
+            done = on.run("backup", "--json", expect=expect).json[-1]
+            backups.append(done["backup"])
+            assert done["store"] == store
+            return on.run("show", "--json", f"{NAME}@{done['backup']}", expect=[0, 3]).json[-1]["manifest"]["parent"]
+
+        assert go_on(0, "disk") is None
+        assert go_on(0, "disk") == backups[0]
+        proxy.down()
+        assert go_on(3, "local") is None
+        assert go_on(3, "local") == backups[2]
+        proxy.up()
+        on.run("upload")
+        assert go_on(0, "disk") == backups[3]
+        verified = on.run("verify", "--json").json[-1]
+        assert verified["backup"] == backups[4] and verified["findings"]["records"] == 5
+        assert on.run("verify", "--all", "--json").json
+    s3.client.empty()
+
+
 # --- with it ---
 
 def test_groups_stand_where_the_backup_ends(boat, broker, topic, tmp_path):
