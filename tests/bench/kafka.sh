@@ -1,0 +1,8 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# How fast a backup of Kafka is against a C program that only counts the records through librdkafka (the limit), and the
+# ways of standard tools: a release build, a real broker, a real S3 server, the same topic for all. Prints the tables that
+# docs/BENCHMARKS.md keeps.
+# usage: tests/bench/kafka.sh [--records N] [--repeat N]
+set -euo pipefail
+exec "$(dirname "${BASH_SOURCE[0]}")/run.sh" kafka.py "$@"
