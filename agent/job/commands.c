@@ -45,7 +45,8 @@ const struct command commands[] = {
      .arguments = "COMPONENT[@BACKUP]",
      .help = "restore, prove, and put in the place of the live data, which is kept",
      .flags = FLAG_STORE | FLAG_FROM | FLAG_TO | FLAG_YES | FLAG_GLOBALS | FLAG_LEAVE_REPLICATION |
-              FLAG_DROP_OLD | FLAG_NO_SAFETY | FLAG_IF_EMPTY,
+              FLAG_DROP_OLD | FLAG_NO_SAFETY | FLAG_IF_EMPTY | FLAG_TOPIC | FLAG_TO_TOPIC |
+              FLAG_UNTIL,
      .run = cmd_restore},
     {.name = "drill",
      .arguments = "[COMPONENT[@BACKUP]...]",
@@ -92,6 +93,9 @@ static const struct flag_row flag_rows[] = {
     {"drop-old", NULL, "drop the replaced data after the swap", FLAG_DROP_OLD},
     {"no-safety", NULL, "Redis: take no backup of the live data first", FLAG_NO_SAFETY},
     {"if-empty", NULL, "with --to: do nothing where there is data", FLAG_IF_EMPTY},
+    {"topic", "NAME", "Kafka: only this topic", FLAG_TOPIC},
+    {"to-topic", "PATTERN", "Kafka: into topics of these names, e.g. restored-*", FLAG_TO_TOPIC},
+    {"until", "TIME", "Kafka: no record of a later time", FLAG_UNTIL},
     {"full", NULL, "Kafka: all, not only what is new", FLAG_FULL},
 };
 
@@ -159,6 +163,15 @@ static void set_flag(struct invocation *in, unsigned flag, const char *value)
         break;
     case FLAG_TO:
         in->to = value;
+        break;
+    case FLAG_TOPIC:
+        in->topic = value;
+        break;
+    case FLAG_TO_TOPIC:
+        in->to_topic = value;
+        break;
+    case FLAG_UNTIL:
+        in->until = value;
         break;
     case FLAG_ALL:
         in->all = true;

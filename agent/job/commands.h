@@ -22,6 +22,9 @@ enum command_flag {
     FLAG_NO_SAFETY = 1 << 10,
     FLAG_IF_EMPTY = 1 << 11,
     FLAG_FULL = 1 << 12,
+    FLAG_TOPIC = 1 << 13,
+    FLAG_TO_TOPIC = 1 << 14,
+    FLAG_UNTIL = 1 << 15,
 };
 
 struct command {

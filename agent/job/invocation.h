@@ -11,6 +11,7 @@ struct invocation {
     const char *store; /* --store */
     const char *from;  /* --from */
     const char *to;    /* --to */
+    const char *topic, *to_topic, *until;
     bool json, all, yes, dry_run, grants, globals, leave_replication, drop_old, no_safety, if_empty,
         full;
     char **targets; /* "COMPONENT[@BACKUP]" */

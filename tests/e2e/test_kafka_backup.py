@@ -16,15 +16,7 @@ from harness.certificates import Authority
 from harness.kafka import VERSIONS, Cluster, Kafka, Record
 from harness.process import wait_until
 from harness.toxiproxy import Toxiproxy
-
-NAME = "streams"
-
-
-def component(bootstrap, *topics, **more):
-    """A component; kafka={...} adds to its section, other keys stand beside it."""
-    section = {"bootstrap": bootstrap, "topics": list(topics) or ["re:.*"], "timeout": "10s", **more.pop("kafka", {})}
-    return {"name": NAME, "system": "kafka", "kafka": section, "stores": ["disk"], "retention": "forever",
-            "attempts": 1, **more}
+from streams import NAME, STRANGE, backup, component, manifest, partition, seen
 
 
 @pytest.fixture(name="boat")
@@ -44,18 +36,6 @@ def _broker(request):
 def _topic(request):
     """A name of the test's own."""
     return "".join(c if c.isalnum() else "-" for c in request.node.name)[:80]
-
-
-def backup(boat, *args):
-    return boat.run("backup", "--json", *args).json[-1]
-
-
-def manifest(tmp_path, result):
-    return configs.manifests(tmp_path, NAME)[result["backup"]]
-
-
-def partition(tmp_path, result, topic, number=0):
-    return manifest(tmp_path, result)["facts"]["topics"][topic]["partitions"][number]
 
 
 def segments(tmp_path, result, topic, number=0):
@@ -99,17 +79,6 @@ def committed(batches, aborted=()):
         elif not (batch.transactional and batch.producer in active):
             found += [(one.offset, one.timestamp, one.key, one.value) for one in batch.records]
     return found
-
-
-def seen(broker, topic, number=0, to=None):
-    return [(one.offset, one.timestamp, one.key, one.value) for one in broker.read(topic, number, to=to)]
-
-
-STRANGE = [Record(b"v", b"k", (("h", b"1"), ("h", b"2"), ("h", None), ("", b""))), Record(None, b"tombstone"),
-           Record(b"", b""), Record(b"no key", None), Record(None, None, (("only", None),)),
-           Record(bytes(range(256)), b"\x00\xff"), Record(b"x" * 1_000_000, b"large"),
-           Record(b"long ago", b"t", timestamp=1), Record(b"a month later", b"t", timestamp=30 * 86_400_000),
-           Record(b"far ahead", b"t", timestamp=4_102_444_800_000)]
 
 
 # --- exact ---

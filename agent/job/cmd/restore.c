@@ -25,6 +25,12 @@ struct question {
     const struct chosen *chosen;
 };
 
+/* Whether what is live is restored, and whole. */
+static bool is_in_place(const struct invocation *in)
+{
+    return in->to == NULL && in->topic == NULL && in->to_topic == NULL;
+}
+
 /* "recovery point 02:45:00Z, you lose 13 min 22 s; the last drill took 19 min" */
 static char *what_is_lost(const struct question *question)
 {
@@ -39,7 +45,7 @@ static char *what_is_lost(const struct question *question)
         drill_ms = verify_last_drill_ms(question->target->site, manifest->lineage);
     text_show_duration(age_ms < 0 ? 0 : age_ms, shown, sizeof shown);
     text_add(&text, "recovery point %s, ", clock_format(manifest->recovery_point_ms, when));
-    if (question->job->in->to == NULL)
+    if (is_in_place(question->job->in))
         text_add(&text, "you lose %s", shown);
     else
         text_add(&text, "%s ago", shown);
@@ -170,6 +176,10 @@ static int look_before(struct job *job, const struct target *target, struct err 
         return err_set(err, ERR_USAGE,
                        "--no-safety is for a restore that replaces live data in place; this one "
                        "keeps it anyway");
+    if (!system->picks_topics &&
+        (job->in->topic != NULL || job->in->to_topic != NULL || job->in->until != NULL))
+        return err_set(err, ERR_USAGE, "--topic, --to-topic and --until are for Kafka; %s is of %s",
+                       target->component->name, system->name);
     if (!job->in->if_empty)
         return 0;
     if (job->in->to == NULL || system->restore_occupied == NULL)
@@ -187,6 +197,14 @@ static int look_before(struct job *job, const struct target *target, struct err 
     return 1;
 }
 
+static int read_until(const struct invocation *in, int64_t *until_ms, struct err *err)
+{
+    *until_ms = 0;
+    if (in->until == NULL || (clock_parse(in->until, until_ms) == 0 && *until_ms > 0))
+        return 0;
+    return err_set(err, ERR_USAGE, "--until %s is no time such as 2026-11-23T07:00Z", in->until);
+}
+
 static int restore_chosen(struct job *job, const struct target *target, struct err *err)
 {
     struct chosen chosen;
@@ -194,11 +212,17 @@ static int restore_chosen(struct job *job, const struct target *target, struct e
     int64_t began_ms = clock_wall_ms();
     int rc = job_choose(target, &chosen, err);
     struct manifest *manifest = chosen.manifest;
+    int64_t until_ms = 0;
 
+    if (rc == 0)
+        rc = read_until(job->in, &until_ms, err);
     if (rc == 0) {
         struct question question = {.job = job, .target = target, .chosen = &chosen};
         const struct restore_wish wish = {
             .to = job->in->to,
+            .topic = job->in->topic,
+            .to_topic = job->in->to_topic,
+            .until_ms = until_ms,
             .globals = job->in->globals,
             .leave_replication = job->in->leave_replication,
             .drop_old = job->in->drop_old,
@@ -211,7 +235,7 @@ static int restore_chosen(struct job *job, const struct target *target, struct e
         rc = restore_run(&chosen.ancestry, &wish, findings, err);
     }
     if (rc == 0) {
-        if (job->in->to == NULL)
+        if (is_in_place(job->in))
             origin_remember(target->site, manifest->lineage, manifest->id);
         tell(job, target, manifest, clock_wall_ms() - began_ms, findings);
     }

@@ -13,8 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TOPIC_CAP 250
-
 struct proof {
     struct sink sink;
     struct kafka_batches *batches;
@@ -29,9 +27,9 @@ bool kafka_segment_parse(const char *name, char *topic, size_t *partition, int64
     uint64_t value, base;
     const char *rest = name + len;
 
-    if (len == 0 || len >= TOPIC_CAP || rest[0] != '/')
+    if (len == 0 || len >= KAFKA_TOPIC_CAP || rest[0] != '/')
         return false;
-    snprintf(topic, TOPIC_CAP, "%.*s", (int)len, name);
+    snprintf(topic, KAFKA_TOPIC_CAP, "%.*s", (int)len, name);
     len = strcspn(rest + 1, "/");
     if (len == 0 || len >= sizeof number || rest[1 + len] != '/')
         return false;
@@ -48,18 +46,22 @@ bool kafka_segment_parse(const char *name, char *topic, size_t *partition, int64
     return true;
 }
 
-static int on_batch(void *arg, const struct kafka_batch *batch, struct err *err)
+void kafka_segment_count(struct kafka_segment *found, const struct kafka_batch *batch)
 {
-    struct proof *proof = arg;
-    struct kafka_segment *found = &proof->found;
-
-    (void)err;
     if (found->batches == 0)
         found->base_offset = batch->base_offset;
     found->end_offset = batch->last_offset + 1;
     found->bytes += batch->bytes;
     found->batches++;
     found->records += batch->control ? 0 : (uint64_t)batch->record_count;
+}
+
+static int on_batch(void *arg, const struct kafka_batch *batch, struct err *err)
+{
+    struct proof *proof = arg;
+
+    (void)err;
+    kafka_segment_count(&proof->found, batch);
     return 0;
 }
 
@@ -73,11 +75,9 @@ static enum step proof_write(struct sink *sink, struct span_in *in, struct err *
     return STEP_OK;
 }
 
-static int match(const struct proof *proof, struct err *err)
+int kafka_segment_match(const struct kafka_segment *is, const struct kafka_segment *was,
+                        struct err *err)
 {
-    const struct kafka_segment *is = &proof->found;
-    const struct kafka_segment *was = &proof->expected;
-
     if (is->base_offset == was->base_offset && is->end_offset == was->end_offset &&
         is->bytes == was->bytes && is->batches == was->batches && is->records == was->records)
         return 0;
@@ -101,7 +101,8 @@ static enum step proof_commit(struct sink *sink, struct err *err)
 {
     struct proof *proof = (struct proof *)sink;
 
-    if (kafka_batches_end(proof->batches, err) < 0 || match(proof, err) < 0)
+    if (kafka_batches_end(proof->batches, err) < 0 ||
+        kafka_segment_match(&proof->found, &proof->expected, err) < 0)
         return STEP_ERROR;
     add(proof->findings, "segments", 1);
     add(proof->findings, "batches", proof->found.batches);
@@ -132,29 +133,28 @@ static const struct sink_ops proof_ops = {
     .close = proof_close,
 };
 
-/* What the manifest says of it. */
-static int find_segment(const struct manifest *manifest, const char *object,
-                        struct kafka_segment *segment, struct err *err)
+int kafka_segment_find(const struct manifest *manifest, const char *object,
+                       struct kafka_segment_said *said, struct err *err)
 {
-    char topic[TOPIC_CAP];
-    size_t partition = 0;
     int64_t base_offset = 0;
     struct kafka_account account;
     const json_t *there;
     int rc = -1;
 
-    if (!kafka_segment_parse(object, topic, &partition, &base_offset))
+    if (!kafka_segment_parse(object, said->topic, &said->partition, &base_offset))
         return err_set(err, ERR_CORRUPT, "a backup of Kafka holds no object %s", object);
-    there = json_object_get(json_object_get(manifest->facts, "topics"), topic);
-    there = json_array_get(json_object_get(there, "partitions"), partition);
+    there = json_object_get(json_object_get(manifest->facts, "topics"), said->topic);
+    there = json_array_get(json_object_get(there, "partitions"), said->partition);
     if (there == NULL)
         return err_set(err, ERR_CORRUPT, "the manifest says nothing of its partition");
     if (kafka_account_read(there, &account, err) < 0)
         return -1;
     for (size_t i = 0; rc < 0 && i < account.segment_count; i++) {
-        *segment = account.segments[i];
-        rc = segment->base_offset == base_offset ? 0 : -1;
+        said->segment = account.segments[i];
+        rc = said->segment.base_offset == base_offset ? 0 : -1;
     }
+    said->from = account.from;
+    said->end = account.end;
     kafka_account_fini(&account);
     return rc == 0 ? 0 : err_set(err, ERR_CORRUPT, "the manifest has no such segment");
 }
@@ -162,13 +162,14 @@ static int find_segment(const struct manifest *manifest, const char *object,
 int kafka_prove(const struct component_options *component, const struct manifest *manifest,
                 const char *object, json_t *findings, struct sink **sink, struct err *err)
 {
-    struct proof *proof = mem_calloc(1, sizeof *proof);
+    struct kafka_segment_said said;
+    struct proof *proof;
 
     (void)component;
-    if (find_segment(manifest, object, &proof->expected, err) < 0) {
-        free(proof);
+    if (kafka_segment_find(manifest, object, &said, err) < 0)
         return -1;
-    }
+    proof = mem_calloc(1, sizeof *proof);
+    proof->expected = said.segment;
     proof->sink.ops = &proof_ops;
     proof->batches = kafka_batches_new(on_batch, proof);
     proof->findings = findings;

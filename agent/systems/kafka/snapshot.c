@@ -15,6 +15,7 @@
 #include "facts_take.h"
 #include "goes_on.h"
 #include "kafka_facts.h"
+#include "leaders.h"
 #include "log.h"
 #include "manifest.h"
 #include "mem.h"
@@ -34,6 +35,7 @@ struct snapshot {
     struct kafka_offsets *offsets;
     struct kafka_facts facts;
     struct kafka_fetcher *fetcher;
+    struct kafka_leading leading;
     struct kafka_leaders leaders;
     struct kafka_account **accounts; /* by topic and partition */
     int64_t **from;                  /* the same */
@@ -50,26 +52,6 @@ struct snapshot {
 };
 
 /* --- open --- */
-
-static int find_leader(void *arg, const char *name, int32_t number, bool anew,
-                       struct kafka_address *address, struct err *err)
-{
-    struct snapshot *snapshot = arg;
-    struct kafka_cluster *cluster = &snapshot->facts.cluster;
-    const struct kafka_topic *topic = kafka_cluster_topic(cluster, name);
-    const struct kafka_node *node = NULL;
-
-    if (anew && kafka_cluster_refresh(kafka_offsets_handle(snapshot->offsets), cluster, err) < 0)
-        return -1;
-    if (topic != NULL)
-        node = kafka_cluster_leader(cluster, topic, (size_t)number);
-    if (node == NULL)
-        return err_set(err, ERR_UNREACHABLE, "%s, partition %d, has no leader now", name,
-                       (int)number);
-    snprintf(address->host, sizeof address->host, "%s", node->host);
-    snprintf(address->port, sizeof address->port, "%u", (unsigned)node->port);
-    return 0;
-}
 
 static int take_facts(struct snapshot *snapshot, int64_t deadline_mono_us, struct err *err)
 {
@@ -145,7 +127,6 @@ int kafka_snapshot_open(const struct snapshot_request *request, struct ev_loop *
     (void)loop;
     snapshot->component = request->component;
     snapshot->options = &request->component->kafka;
-    snapshot->leaders = (struct kafka_leaders){.find = find_leader, .arg = snapshot};
     if (kafka_offsets_open(snapshot->options, request->deadline_mono_us, &snapshot->offsets, err) <
             0 ||
         take_facts(snapshot, request->deadline_mono_us, err) < 0 ||
@@ -154,6 +135,10 @@ int kafka_snapshot_open(const struct snapshot_request *request, struct ev_loop *
         return -1;
     }
     tell_what_is_held_back(snapshot);
+    snapshot->leading = (struct kafka_leading){.handle = kafka_offsets_handle(snapshot->offsets),
+                                               .cluster = &snapshot->facts.cluster};
+    snapshot->leaders =
+        (struct kafka_leaders){.find = kafka_leading_find, .arg = &snapshot->leading};
     snapshot->fetcher = kafka_fetcher_new(snapshot->options, &snapshot->leaders, FETCH_BYTES,
                                           request->deadline_mono_us);
     *opened = snapshot;

@@ -4,6 +4,7 @@
 
 #include "clock.h"
 #include "cluster.h"
+#include "kafka_restoring.h"
 #include "kafka_snapshot.h"
 
 #define ASK_TIME_US INT64_C(30000000)
@@ -29,6 +30,14 @@ const struct system_ops kafka_system = {
     .snapshot_next = kafka_snapshot_next,
     .snapshot_finish = kafka_snapshot_finish,
     .snapshot_close = kafka_snapshot_close,
+    .clean = kafka_clean,
     .lineage = ask_lineage,
     .prove = kafka_prove,
+    .picks_topics = true,
+    .restore_open = kafka_restore_open,
+    .restore_stake = kafka_restore_stake,
+    .restore_begin = kafka_restore_begin,
+    .restore_sink = kafka_restore_sink,
+    .restore_finish = kafka_restore_finish,
+    .restore_close = kafka_restore_close,
 };

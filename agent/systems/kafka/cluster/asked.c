@@ -328,37 +328,42 @@ static int serves(struct kafka_broker *broker, struct kafka_buffer *answer, int1
     return from.bad ? no_answer("versions", err) : 0;
 }
 
-static int ask(struct kafka_broker *broker, struct kafka_buffer *answer, struct kafka_facts *facts,
-               struct err *err)
+static int ask_ids(struct kafka_broker *broker, struct kafka_buffer *answer,
+                   struct kafka_facts *facts, struct err *err)
 {
     struct text body = TEXT_INIT;
     bool served = false;
-    int rc;
+    int rc = serves(broker, answer, API_METADATA, METADATA_VERSION, &served, err);
 
-    rc = serves(broker, answer, API_METADATA, METADATA_VERSION, &served, err);
-    if (rc == 0 && served) {
-        put_topics(&body, &facts->cluster);
-        rc = kafka_broker_call(broker, API_METADATA, METADATA_VERSION, &body, answer, err);
-        if (rc == 0)
-            rc = kafka_topic_ids_read(answer->data, answer->len, facts, err);
-    }
-    if (rc == 0)
-        rc = serves(broker, answer, API_DESCRIBE_ACLS, ACLS_VERSION, &served, err);
-    if (rc == 0 && served) {
-        text_clear(&body);
-        put_filter(&body);
-        rc = kafka_broker_call(broker, API_DESCRIBE_ACLS, ACLS_VERSION, &body, answer, err);
-        if (rc == 0)
-            rc = kafka_acls_read(answer->data, answer->len, facts, err);
-    } else if (rc == 0) {
-        kafka_facts_warn(facts, "the ACLs are not known: the broker does not serve the question");
-    }
+    if (rc < 0 || !served)
+        return rc;
+    put_topics(&body, &facts->cluster);
+    rc = kafka_broker_call(broker, API_METADATA, METADATA_VERSION, &body, answer, err);
     text_fini(&body);
-    return rc;
+    return rc < 0 ? -1 : kafka_topic_ids_read(answer->data, answer->len, facts, err);
 }
 
-int kafka_asked_take(const struct kafka_options *options, int64_t deadline_mono_us,
-                     struct kafka_facts *facts, struct err *err)
+static int ask_acls(struct kafka_broker *broker, struct kafka_buffer *answer,
+                    struct kafka_facts *facts, struct err *err)
+{
+    struct text body = TEXT_INIT;
+    bool served = false;
+    int rc = serves(broker, answer, API_DESCRIBE_ACLS, ACLS_VERSION, &served, err);
+
+    if (rc < 0)
+        return -1;
+    if (!served) {
+        kafka_facts_warn(facts, "the ACLs are not known: the broker does not serve the question");
+        return 0;
+    }
+    put_filter(&body);
+    rc = kafka_broker_call(broker, API_DESCRIBE_ACLS, ACLS_VERSION, &body, answer, err);
+    text_fini(&body);
+    return rc < 0 ? -1 : kafka_acls_read(answer->data, answer->len, facts, err);
+}
+
+static int ask_one(const struct kafka_options *options, int64_t deadline_mono_us, bool acls,
+                   struct kafka_facts *facts, struct err *err)
 {
     struct kafka_broker *broker = NULL;
     struct kafka_buffer answer;
@@ -367,8 +372,22 @@ int kafka_asked_take(const struct kafka_options *options, int64_t deadline_mono_
     if (connect_to_one(options, &facts->cluster, deadline_mono_us, &broker, err) < 0)
         return -1;
     kafka_buffer_init(&answer, ANSWER_BYTES, ANSWER_MAX_BYTES);
-    rc = ask(broker, &answer, facts, err);
+    rc = ask_ids(broker, &answer, facts, err);
+    if (rc == 0 && acls)
+        rc = ask_acls(broker, &answer, facts, err);
     kafka_buffer_fini(&answer);
     kafka_broker_close(broker);
     return rc;
+}
+
+int kafka_asked_take(const struct kafka_options *options, int64_t deadline_mono_us,
+                     struct kafka_facts *facts, struct err *err)
+{
+    return ask_one(options, deadline_mono_us, true, facts, err);
+}
+
+int kafka_ids_take(const struct kafka_options *options, int64_t deadline_mono_us,
+                   struct kafka_facts *facts, struct err *err)
+{
+    return ask_one(options, deadline_mono_us, false, facts, err);
 }

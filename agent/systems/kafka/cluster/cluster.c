@@ -197,8 +197,31 @@ static int sort_topics(struct kafka_cluster *cluster, struct err *err)
     return 0;
 }
 
+/* Either an option's words, or names as they are. */
+struct choice {
+    const struct option_list *wanted; /* NULL: names */
+    const char *const *names;         /* sorted */
+    size_t count;
+};
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static int choose(const struct choice *choice, const char *const *names, size_t count, bool *chosen,
+                  struct err *err)
+{
+    if (choice->wanted != NULL)
+        return kafka_topics_choose(choice->wanted, names, count, chosen, err);
+    for (size_t i = 0; i < count && choice->count > 0; i++)
+        chosen[i] =
+            bsearch(&names[i], choice->names, choice->count, sizeof *names, compare_names) != NULL;
+    return 0;
+}
+
 /* A name that no topic may have is as if it were not there. */
-static int copy_topics(struct kafka_cluster *cluster, const struct option_list *wanted,
+static int copy_topics(struct kafka_cluster *cluster, const struct choice *choice,
                        const struct rd_kafka_metadata *metadata, struct err *err)
 {
     size_t most = (size_t)metadata->topic_cnt + 1;
@@ -215,7 +238,7 @@ static int copy_topics(struct kafka_cluster *cluster, const struct option_list *
         names[count++] = metadata->topics[i].topic;
     }
     cluster->topics = mem_calloc(most, sizeof *cluster->topics);
-    rc = kafka_topics_choose(wanted, names, count, chosen, err);
+    rc = choose(choice, names, count, chosen, err);
     for (size_t i = 0; i < count && rc == 0; i++)
         if (chosen[i])
             rc = copy_topic(cluster, there[i], err);
@@ -227,8 +250,8 @@ static int copy_topics(struct kafka_cluster *cluster, const struct option_list *
     return rc;
 }
 
-int kafka_cluster_take(struct kafka_handle *handle, const struct option_list *topics,
-                       struct kafka_cluster *cluster, struct err *err)
+static int take(struct kafka_handle *handle, const struct choice *choice,
+                struct kafka_cluster *cluster, struct err *err)
 {
     const struct rd_kafka_metadata *metadata = NULL;
     struct kafka_cluster taken = {.id = NULL};
@@ -238,7 +261,7 @@ int kafka_cluster_take(struct kafka_handle *handle, const struct option_list *to
         return -1;
     if (get_id(handle, &taken.id, err) == 0) {
         copy_nodes(&taken, metadata);
-        rc = copy_topics(&taken, topics, metadata, err);
+        rc = copy_topics(&taken, choice, metadata, err);
     }
     rd_kafka_metadata_destroy(metadata);
     if (rc == 0)
@@ -246,6 +269,22 @@ int kafka_cluster_take(struct kafka_handle *handle, const struct option_list *to
     else
         kafka_cluster_fini(&taken);
     return rc;
+}
+
+int kafka_cluster_take(struct kafka_handle *handle, const struct option_list *topics,
+                       struct kafka_cluster *cluster, struct err *err)
+{
+    const struct choice choice = {.wanted = topics};
+
+    return take(handle, &choice, cluster, err);
+}
+
+int kafka_cluster_find(struct kafka_handle *handle, const char *const *names, size_t count,
+                       struct kafka_cluster *cluster, struct err *err)
+{
+    const struct choice choice = {.names = names, .count = count};
+
+    return take(handle, &choice, cluster, err);
 }
 
 void kafka_cluster_fini(struct kafka_cluster *cluster)

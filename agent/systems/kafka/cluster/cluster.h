@@ -53,6 +53,9 @@ struct kafka_cluster {
  * ERR_REFUSED: too many partitions. kafka_cluster_fini frees what it holds. */
 int kafka_cluster_take(struct kafka_handle *handle, const struct option_list *topics,
                        struct kafka_cluster *cluster, struct err *err);
+/* The same of those of the names (sorted, each once) that are there. */
+int kafka_cluster_find(struct kafka_handle *handle, const char *const *names, size_t count,
+                       struct kafka_cluster *cluster, struct err *err);
 /* Is right for a zeroed one too. */
 void kafka_cluster_fini(struct kafka_cluster *cluster);
 

@@ -18,6 +18,9 @@ int kafka_groups_take(const struct kafka_options *options, int64_t deadline_mono
  * and those of groups: over a connection of its own to one of the brokers. */
 int kafka_asked_take(const struct kafka_options *options, int64_t deadline_mono_us,
                      struct kafka_facts *facts, struct err *err);
+/* The topics' ids alone. */
+int kafka_ids_take(const struct kafka_options *options, int64_t deadline_mono_us,
+                   struct kafka_facts *facts, struct err *err);
 /* The answers to that, for tests: Metadata version 12 and DescribeAcls version 1. ERR_SOURCE: none
  * to these questions. */
 int kafka_topic_ids_read(const void *data, size_t len, struct kafka_facts *facts, struct err *err);

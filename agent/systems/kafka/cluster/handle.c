@@ -29,10 +29,12 @@ struct kafka_handle {
     char *place;              /* the bootstrap brokers */
     int64_t deadline_mono_us;
     int64_t timeout_ms;
-    struct err cause; /* ERR_NONE: nothing was heard since the last success */
-    bool answered;    /* some broker has, once */
-    bool old_scram;   /* logs in with what newer brokers refuse */
-    int64_t down_us;  /* since when all brokers have been down; 0: they are not known to be */
+    struct err cause;             /* ERR_NONE: nothing was heard since the last success */
+    bool answered;                /* some broker has, once */
+    bool old_scram;               /* logs in with what newer brokers refuse */
+    kafka_delivery_fn *delivered; /* may be NULL */
+    void *delivered_arg;
+    int64_t down_us; /* since when all brokers have been down; 0: they are not known to be */
 };
 
 /* --- kinds --- */
@@ -139,6 +141,14 @@ static void note_log(rd_kafka_event_t *event)
     log_debug("librdkafka: log", LOG_TEXT("facility", facility), LOG_TEXT("text", line));
 }
 
+static void note_deliveries(const struct kafka_handle *handle, rd_kafka_event_t *event)
+{
+    const rd_kafka_message_t *message;
+
+    while (handle->delivered != NULL && (message = rd_kafka_event_message_next(event)) != NULL)
+        handle->delivered(handle->delivered_arg, message);
+}
+
 /* All that is there, without waiting. */
 static void read_events(struct kafka_handle *handle)
 {
@@ -149,6 +159,8 @@ static void read_events(struct kafka_handle *handle)
             note_error(handle, event);
         else if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_LOG)
             note_log(event);
+        else if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_DR)
+            note_deliveries(handle, event);
         rd_kafka_event_destroy(event);
     }
 }
@@ -309,7 +321,8 @@ static int make_rk(struct kafka_handle *handle, rd_kafka_conf_t *conf, rd_kafka_
 
     if (rd_kafka_conf_set(conf, "log.queue", "true", said, sizeof said) != RD_KAFKA_CONF_OK)
         abort(); /* there is no other value that it takes */
-    rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG);
+    rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG |
+                                       (type == RD_KAFKA_PRODUCER ? RD_KAFKA_EVENT_DR : 0));
     handle->rk = rd_kafka_new(type, conf, said, sizeof said);
     if (handle->rk == NULL) {
         rd_kafka_conf_destroy(conf);
@@ -368,4 +381,22 @@ rd_kafka_t *kafka_handle_rk(struct kafka_handle *handle)
 void kafka_handle_set_deadline(struct kafka_handle *handle, int64_t deadline_mono_us)
 {
     handle->deadline_mono_us = deadline_mono_us;
+}
+
+void kafka_handle_on_delivery(struct kafka_handle *handle, kafka_delivery_fn *each, void *arg)
+{
+    handle->delivered = each;
+    handle->delivered_arg = arg;
+}
+
+void kafka_handle_poll(struct kafka_handle *handle)
+{
+    read_events(handle);
+}
+
+void kafka_handle_wake(struct kafka_handle *handle, int fd)
+{
+    static const uint64_t one = 1;
+
+    rd_kafka_queue_io_event_enable(handle->events, fd, &one, sizeof one);
 }

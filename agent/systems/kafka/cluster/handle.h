@@ -40,6 +40,14 @@ rd_kafka_AdminOptions_t *kafka_handle_admin(struct kafka_handle *handle, rd_kafk
 /* Waits so long, at most until the deadline; -1 when that passed or a stop is wished for. */
 int kafka_handle_pause(struct kafka_handle *handle, int ms, struct err *err);
 
+/* Of a producer: every report of a delivery goes to it, in every wait here and in poll. */
+typedef void kafka_delivery_fn(void *arg, const rd_kafka_message_t *message);
+void kafka_handle_on_delivery(struct kafka_handle *handle, kafka_delivery_fn *each, void *arg);
+/* Reads all that is there without waiting. */
+void kafka_handle_poll(struct kafka_handle *handle);
+/* Makes an eventfd readable when something comes; it outlives the handle. */
+void kafka_handle_wake(struct kafka_handle *handle, int fd);
+
 /* What kind of error a code is: one table. */
 enum err_kind kafka_kind_of(rd_kafka_resp_err_t code);
 /* -1 with "what: ...": said (may be NULL), the code's own sentence, or, where the code only says

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the parts of a restore or drill of Kafka share.
+#pragma once
+
+#include "account.h"
+#include "kafka_facts.h"
+#include "offset_map.h"
+#include "offsets.h"
+#include "record_digest.h"
+#include "system.h"
+
+struct kafka_writer;
+struct kafka_record;
+
+/* One partition of a target, and what of the backup goes there. */
+struct kafka_target_partition {
+    /* Of the backup. */
+    size_t first;                  /* the ancestors from there on hold its data */
+    int64_t end;                   /* where the last one ends */
+    size_t segments;               /* of all of them */
+    struct kafka_aborted *aborted; /* of all of them: by first offset, then producer, each once */
+    size_t aborted_count;
+
+    /* While it is written. */
+    size_t segments_seen, aborted_seen;
+    int64_t *open; /* producers of aborted transactions that are open */
+    size_t open_count;
+    int64_t last_offset; /* of the last record looked at; -1 */
+    bool stopped;        /* --until was reached */
+    uint64_t sent, delivered;
+    char sha256[65];                    /* of what was sent, once it was compared */
+    struct kafka_record_digest *digest; /* of what was sent; NULL before the first */
+
+    /* Of the new one. */
+    int64_t start; /* the offset of its first record */
+    struct kafka_offset_map map;
+};
+
+struct kafka_target {
+    const struct kafka_topic *from; /* in the facts of the tip */
+    char *name;
+    struct kafka_target_partition *partitions; /* as many as from has */
+    uint64_t records;                          /* at most, by the manifests */
+    bool there;                                /* it was there before, empty */
+    rd_kafka_topic_t *rkt;                     /* the writer's; NULL before the first record */
+};
+
+/* A topic that a restore made or fills: for taking it back, by this process or a later one. */
+struct kafka_noted {
+    char *name;
+    char *id;       /* NULL: not known yet, or never */
+    bool there;     /* it was there before, empty: it is emptied, not deleted */
+    json_t *config; /* what was set for it before; NULL unless there */
+};
+
+struct kafka_note {
+    struct kafka_noted *topics;
+    size_t count;
+};
+
+struct kafka_restoring {
+    struct restore_request request;
+    const struct kafka_options *options;
+    struct ev_loop *loop;
+    struct kafka_facts facts; /* of the tip */
+    struct kafka_offsets *offsets;
+    struct kafka_target *targets; /* by name */
+    size_t target_count;
+    struct kafka_target **of_topic; /* by the topics of facts; NULL: not restored */
+    struct kafka_facts there;       /* the targets in their cluster, as far as they are there */
+    struct kafka_note note;         /* what is to be taken back; empty at success */
+    struct kafka_writer *writer;
+    int64_t moved_timestamps; /* records of timestamp 0, which the library cannot write */
+    json_t *warnings;         /* texts, for the findings */
+};
+
+/* --- targets.c: what goes where --- */
+
+/* Reads facts and accounts of all of the ancestry; makes the targets. */
+int kafka_targets_make(struct kafka_restoring *restoring, struct err *err);
+void kafka_targets_free(struct kafka_restoring *restoring);
+/* Lent; NULL: not one that is restored. name: in the backup. */
+struct kafka_target *kafka_target_of(const struct kafka_restoring *restoring, const char *name);
+
+/* --- place.c: the topics in the cluster --- */
+
+/* Asks for the targets that are there. ERR_EXISTS: one that is not empty, or has another number of
+ * partitions. */
+int kafka_place_check(struct kafka_restoring *restoring, struct err *err);
+/* Makes the missing ones, puts all under settings that change no record and remove none, and waits
+ * until all have leaders and ids. The note is on disk before anything is done. */
+int kafka_place_make(struct kafka_restoring *restoring, struct err *err);
+/* Asks again where they begin and end. */
+int kafka_place_ask(struct kafka_restoring *restoring, struct err *err);
+/* Puts the configuration of the backup on. */
+int kafka_place_configure(struct kafka_restoring *restoring, struct err *err);
+
+/* --- topic_admin.c: asking for changes --- */
+
+/* Of one topic. settings: an object of texts. code tells what the broker said, when it failed. */
+int kafka_admin_create(struct kafka_handle *handle, const char *name, size_t partitions,
+                       size_t replication, const json_t *settings, rd_kafka_resp_err_t *code,
+                       struct err *err);
+int kafka_admin_delete(struct kafka_handle *handle, const char *name, struct err *err);
+/* Replaces all that is set for the topic; validate: only asks whether that may be. */
+int kafka_admin_configure(struct kafka_handle *handle, const char *name, const json_t *settings,
+                          bool validate, rd_kafka_resp_err_t *code, struct err *err);
+/* Removes all records of a topic. */
+int kafka_admin_empty(struct kafka_handle *handle, const struct kafka_topic *topic,
+                      struct err *err);
+
+/* --- note.c --- */
+
+int kafka_note_write(const struct kafka_restoring *restoring, struct err *err);
+/* Deletes or empties what is in the note, and removes it. */
+int kafka_note_undo(const struct component_options *component, const char *state_path,
+                    struct kafka_note *note, struct err *err);
+/* It worked: the note goes. */
+int kafka_note_remove(const struct component_options *component, const char *state_path,
+                      struct kafka_note *note, struct err *err);
+void kafka_note_fini(struct kafka_note *note);
+/* ERR_EXISTS: one is there, which clean could not undo. */
+int kafka_note_absent(const struct component_options *component, const char *state_path,
+                      struct err *err);
+void kafka_clean(const struct component_options *component, const char *state_path);
+
+/* --- writer.c --- */
+
+int kafka_writer_open(struct kafka_restoring *restoring, struct err *err);
+/* What is still under way is dropped. NULL is allowed. */
+void kafka_writer_close(struct kafka_restoring *restoring);
+/* OK: sent. AGAIN: the queue is full. A failure of any record before is told here too. */
+enum step kafka_writer_send(struct kafka_writer *writer, struct kafka_target *target,
+                            size_t partition, const struct kafka_record *record, struct err *err);
+/* Until all is delivered. */
+int kafka_writer_flush(struct kafka_writer *writer, struct err *err);
+/* After AGAIN. */
+void kafka_writer_arm(struct kafka_writer *writer, struct ev_loop *loop, struct waker waker);
+void kafka_writer_disarm(struct kafka_writer *writer);
+
+/* --- sink.c --- */
+
+/* For a segment of one of the targets. */
+int kafka_segment_sink(struct kafka_restoring *restoring, const struct manifest *manifest,
+                       const char *object, struct sink **sink, struct err *err);
+
+/* --- readback.c --- */
+
+/* Reads the new topics, and compares digests. ERR_MISMATCH. */
+int kafka_readback(struct kafka_restoring *restoring, struct err *err);
+
+/* --- regroup.c --- */
+
+/* Sets the groups' offsets. findings: "groups", names; "groups_left", of each that was not set
+ * why. */
+int kafka_regroup(struct kafka_restoring *restoring, json_t *findings, struct err *err);
+
+/* --- system_ops --- */
+
+int kafka_restore_open(const struct restore_request *request, struct ev_loop *loop, void **restore,
+                       struct err *err);
+char *kafka_restore_stake(void *restore);
+int kafka_restore_begin(void *restore, struct err *err);
+int kafka_restore_sink(void *restore, const struct manifest *manifest, const char *object,
+                       struct sink **sink, struct err *err);
+int kafka_restore_finish(void *restore, json_t *findings, struct err *err);
+void kafka_restore_close(void *restore);

@@ -1,0 +1,433 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Restores and drills of Kafka: the records as they were, in offset order, what read_committed sees of them and no more;
+groups that go on at just the next record; nothing left of a restore that failed or died.
+"""
+from __future__ import annotations
+
+import datetime
+import signal
+
+import configs
+import pytest
+from harness import scene as scenes
+from harness.kafka import VERSIONS, Kafka, KafkaError, Record
+from harness.process import wait_until
+from streams import NAME, STRANGE, backup, component, manifest
+
+
+@pytest.fixture(name="boat")
+def _boat(agent, tmp_path):
+    """make(bootstrap, topic, ..., kafka={...}): lifeboat with one component of this cluster."""
+    return lambda bootstrap, *topics, **more: agent(configs.config(tmp_path, component(bootstrap, *topics, **more)))
+
+
+@pytest.fixture(name="broker", scope="module", params=VERSIONS)
+def _broker(request):
+    """Each version in turn, shared by the file: each test has topics of its own."""
+    with Kafka(request.param) as broker:
+        yield broker
+
+
+@pytest.fixture(name="topic")
+def _topic(request):
+    """A name of the test's own."""
+    return "".join(c if c.isalnum() else "-" for c in request.node.name)[:80]
+
+
+def restore(boat, *args, target=NAME):
+    """What it found; both are the last lines."""
+    return boat.run("restore", "--json", "--yes", target, *args).json[-1]["findings"]
+
+
+def whole(records):
+    """All that makes a record, without its offset."""
+    return [(one.timestamp, one.key, one.value, one.headers) for one in records]
+
+
+def placed(records):
+    return [(one.offset, one.timestamp, one.key, one.value, one.headers) for one in records]
+
+
+def note(tmp_path):
+    return tmp_path / "state" / "kafka" / f"{NAME}.restoring"
+
+
+def lost(broker, topic):
+    """The disaster: it returns what was there."""
+    before = broker.read(topic, None)
+    broker.delete(topic)
+    return before
+
+
+# --- the records ---
+
+@pytest.mark.parametrize("codec", ["none", "gzip", "snappy", "lz4", "zstd"])
+def test_round_trip(boat, broker, topic, tmp_path, codec):
+    broker.create(topic, configs={"message.timestamp.after.max.ms": 2 ** 62, "retention.ms": 2 ** 62})
+    for batch in (STRANGE, STRANGE[:3], STRANGE * 3):
+        broker.produce(topic, batch, compression=codec)
+    on = boat(broker.bootstrap, topic)
+    backup(on)
+    before = broker.read(topic)
+    digest = broker.digest(topic)
+    broker.delete(topic)
+    found = restore(on)
+    assert placed(broker.read(topic)) == placed(before)
+    at = found["topics"][topic]
+    assert (at["to"], at["records"]) == (topic, 43)
+    assert at["partitions"][0]["offsets"] == [[0, 0, 43]] and at["partitions"][0]["sha256"] == digest[0]["sha256"]
+    assert broker.describe(topic)["configs"] == {"message.timestamp.after.max.ms": str(2 ** 62),
+                                                 "retention.ms": str(2 ** 62)}
+    assert not note(tmp_path).exists()
+
+
+def test_transactions(boat, broker, topic):
+    """Committed, aborted and interleaved ones, and an abort whose marker is above the stable offset."""
+    broker.create(topic)
+    one, two = topic + "-1", topic + "-2"
+    broker.begin(one)
+    broker.begin(two)
+    for turn in range(3):
+        broker.produce(topic, [Record(b"1-%d" % turn)], transaction=one)
+        broker.produce(topic, [Record(b"2-%d" % turn)], transaction=two)
+    broker.end(one, commit=False)
+    broker.produce(topic, [Record(b"plain")])
+    broker.end(two)
+    broker.begin(one)
+    broker.begin(two)
+    broker.produce(topic, [Record(b"aborted above")], transaction=two)
+    broker.produce(topic, [Record(b"open")], transaction=one)
+    broker.end(two, commit=False)
+    on = boat(broker.bootstrap, topic)
+    backup(on)
+    before = broker.read(topic)
+    broker.end(one)
+    broker.delete(topic)
+    found = restore(on)
+    assert [one.value for one in before] == [b"2-0", b"2-1", b"2-2", b"plain"]
+    assert whole(broker.read(topic)) == whole(before)
+    assert found["topics"][topic]["partitions"][0]["offsets"] == [[1, 0, 1], [3, 1, 1], [5, 2, 1], [7, 3, 1]]
+
+
+def test_a_transaction_that_ends_in_the_next_backup(boat, broker, topic):
+    broker.create(topic)
+    a, b = topic + "-a", topic + "-b"
+    broker.begin(a)
+    broker.begin(b)
+    broker.produce(topic, [Record(b"b%d" % i) for i in range(3)], transaction=b)
+    broker.produce(topic, [Record(b"a%d" % i) for i in range(2)], transaction=a)
+    broker.end(b, commit=False)
+    on = boat(broker.bootstrap, topic)
+    backup(on)
+    broker.end(a)
+    assert backup(on)["parent"]
+    before = lost(broker, topic)[0]
+    restore(on)
+    assert whole(broker.read(topic)) == whole(before) and [one.value for one in before] == [b"a0", b"a1"]
+
+
+def test_a_chain(boat, broker, topic):
+    """A full one and two that go on from it, with a partition that came later; and each of them by its name."""
+    broker.create(topic, partitions=2)
+    on = boat(broker.bootstrap, topic)
+    states, ids = [], []
+    for turn in range(3):
+        broker.produce(topic, [Record(b"%d-%d" % (turn, i), partition=i % 2) for i in range(10)])
+        if turn == 1:
+            broker.add_partitions(topic, 3)
+            broker.produce(topic, [Record(b"late", partition=2)])
+        ids.append(backup(on)["backup"])
+        states.append({number: placed(found) for number, found in broker.read(topic, None).items()})
+    for identity, state in zip(ids, states):
+        broker.delete(topic)
+        restore(on, target=f"{NAME}@{identity}")
+        assert {number: placed(found) for number, found in broker.read(topic, None).items()} == state
+
+
+def test_compacted_with_a_group_in_the_middle(boat, broker, topic):
+    """Offsets change at the gaps; a Java group that had read half goes on at just the next record."""
+    config = {"cleanup.policy": "compact", "segment.ms": "100", "min.cleanable.dirty.ratio": "0.01",
+              "delete.retention.ms": "0", "min.compaction.lag.ms": "0"}
+    broker.create(topic, configs=config)
+    for turn in range(5):
+        broker.produce(topic, [Record(b"%d" % turn, b"k%d" % i) for i in range(turn, 20 + turn)], alone=True)
+    wait_until(lambda: broker.fill(topic, 1, keys=1) and len(broker.read(topic)) < 40, 60, "it is compacted", step_s=0.3)
+    group = topic + "-group"
+    read = broker.group_read(group, [topic], 10)
+    on = boat(broker.bootstrap, topic, kafka={"timeout": "20s"})
+    # Compaction goes on: what the backup has is what counts.
+    backup(on)
+    before = broker.read(topic)
+    broker.group_delete(group)
+    broker.delete(topic)
+    found = restore(on)
+    after = broker.read(topic)
+    assert {(one.key, one.value) for one in before} <= {(one.key, one.value) for one in after}
+    assert broker.describe(topic)["configs"] == config
+    runs = found["topics"][topic]["partitions"][0]["offsets"]
+    assert len(runs) > 1 and sum(count for _, _, count in runs) == found["records"]
+    assert found["groups"] == [group] and found["groups_left"] == {}
+    old = {new + i: old + i for old, new, count in runs for i in range(count)}
+    next_one = broker.group_read(group, [topic], 1)[0]
+    assert old[next_one.offset] == min(one for one in old.values() if one > max(one.offset for one in read))
+
+
+def test_log_start_in_the_middle_of_a_batch(boat, broker, topic):
+    broker.create(topic)
+    broker.produce(topic, [Record(b"%d" % i) for i in range(10)])
+    broker.produce(topic, [Record(b"%d" % i) for i in range(10, 20)])
+    broker.delete_records(topic, 0, 14)
+    group = topic + "-group"
+    broker.group_commit(group, {topic: {0: 17}})
+    on = boat(broker.bootstrap, topic)
+    backup(on)
+    before = lost(broker, topic)[0]
+    found = restore(on)
+    assert whole(broker.read(topic)) == whole(before) and len(before) == 6
+    assert found["topics"][topic]["partitions"][0]["offsets"] == [[14, 0, 6]]
+    assert broker.group_offsets(group) == {topic: {0: 3}}
+
+
+def test_old_records_outlive_the_restore(boat, broker, topic):
+    """Retention that would take them at once is put on last; the broker looks twice a second."""
+    broker.create(topic, configs={"segment.ms": 86_400_000})
+    broker.produce(topic, [Record(b"old", timestamp=1000 + i) for i in range(1000)])
+    broker.set_config(topic, retention_ms=10 ** 12)
+    on = boat(broker.bootstrap, topic)
+    backup(on)
+    before = lost(broker, topic)[0]
+    restore(on)
+    assert whole(broker.read(topic)) == whole(before) and len(before) == 1000
+    assert broker.describe(topic)["configs"]["retention.ms"] == str(10 ** 12)
+
+
+def test_times_of_the_broker(boat, broker, topic):
+    broker.create(topic, configs={"message.timestamp.type": "LogAppendTime"})
+    broker.produce(topic, [one for one in STRANGE if one.key])
+    on = boat(broker.bootstrap, topic)
+    backup(on)
+    before = lost(broker, topic)[0]
+    restore(on)
+    assert whole(broker.read(topic)) == whole(before)
+    assert broker.describe(topic)["configs"] == {"message.timestamp.type": "LogAppendTime"}
+
+
+def test_timestamp_zero(boat, broker, topic):
+    broker.create(topic)
+    broker.produce(topic, [Record(b"a", timestamp=0), Record(b"b", timestamp=5)])
+    on = boat(broker.bootstrap, topic)
+    backup(on)
+    broker.delete(topic)
+    assert restore(on)["timestamps_moved"] == 1
+    assert [one.timestamp for one in broker.read(topic)] == [1, 5]
+
+
+# --- where to ---
+
+def test_what_is_there_is_kept(boat, broker, topic):
+    broker.create(topic, partitions=2)
+    broker.produce(topic, [Record(b"value", partition=1)])
+    on = boat(broker.bootstrap, topic)
+    backup(on)
+    result = on.run("restore", "--json", "--yes", NAME, expect=1)
+    assert scenes.kind_of(result) == "exists"
+    scenes.says_once(result, "is not empty")
+    broker.delete(topic)
+    broker.create(topic, partitions=3)
+    result = on.run("restore", "--json", "--yes", NAME, expect=1)
+    scenes.says_once(result, "exists with 3 partitions, the backup has 2")
+    assert broker.read(topic, None) == {0: [], 1: [], 2: []}
+
+
+def test_an_empty_topic_is_filled(boat, broker, topic):
+    broker.create(topic, configs={"retention.ms": "123456789012"})
+    broker.produce(topic, [Record(b"no key", timestamp=5)])
+    on = boat(broker.bootstrap, topic)
+    backup(on)
+    broker.delete(topic)
+    identity = broker.create(topic, configs={"cleanup.policy": "compact"})
+    restore(on)
+    assert broker.describe(topic)["id"] == identity
+    assert broker.describe(topic)["configs"] == {"retention.ms": "123456789012"}
+    assert whole(broker.read(topic)) == [(5, None, b"no key", ())]
+
+
+def test_one_topic_and_other_names(boat, broker, topic):
+    for name in ("a", "b"):
+        broker.create(f"{topic}.{name}", configs={"retention.ms": "123456789012"})
+        broker.produce(f"{topic}.{name}", [Record(name.encode())])
+    broker.group_commit(topic, {f"{topic}.a": {0: 1}})
+    on = boat(broker.bootstrap, f"re:{topic}\\..")
+    backup(on)
+    found = restore(on, "--to-topic", "restored-*")
+    assert "groups" not in found
+    for name in ("a", "b"):
+        assert broker.read(f"restored-{topic}.{name}")[0].value == name.encode()
+        assert broker.describe(f"restored-{topic}.{name}")["configs"] == {"retention.ms": "123456789012"}
+    result = on.run("restore", "--json", "--yes", NAME, "--to-topic", "all-in-one", expect=2)
+    scenes.says_once(result, "2 topics are restored")
+    restore(on, "--topic", f"{topic}.b", "--to-topic", f"{topic}-one")
+    assert broker.read(f"{topic}-one")[0].value == b"b"
+    broker.delete(f"{topic}.a")
+    broker.delete(f"{topic}.b")
+    restore(on, "--topic", f"{topic}.b")
+    assert f"{topic}.b" in broker.topics() and f"{topic}.a" not in broker.topics()
+    scenes.says_once(on.run("restore", "--json", "--yes", NAME, "--topic", "nothing", expect=1), "holds no topic nothing")
+    scenes.says_once(on.run("restore", "--json", "--yes", NAME, "--to", "place", expect=2), "--to-topic")
+
+
+def test_until(boat, broker, topic):
+    """In offset order: one that is late ends it, what comes after is not looked at."""
+    base = 1_700_000_000_000
+    broker.create(topic, partitions=2)
+    broker.produce(topic, [Record(b"%d" % i, timestamp=base + i * 1000, partition=0) for i in range(10)])
+    broker.produce(topic, [Record(b"x", timestamp=base + t * 1000, partition=1) for t in (1, 9, 2)])
+    group = topic + "-group"
+    broker.group_commit(group, {topic: {0: 9, 1: 1}})
+    on = boat(broker.bootstrap, topic)
+    backup(on)
+    broker.delete(topic)
+    until = datetime.datetime.fromtimestamp(base / 1000 + 5, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    restore(on, "--until", until)
+    after = broker.read(topic, None)
+    assert [one.value for one in after[0]] == [b"0", b"1", b"2", b"3", b"4", b"5"]
+    assert [one.timestamp for one in after[1]] == [base + 1000]
+    assert broker.group_offsets(group) == {topic: {0: 6, 1: 1}}
+    scenes.says_once(on.run("restore", "--json", "--yes", NAME, "--until", "yesterday", expect=2), "is no time")
+
+
+def test_another_cluster(agent, boat, broker, topic, tmp_path):
+    """A three times replicated topic into one broker: as many replicas as there are brokers."""
+    broker.create(topic, partitions=2)
+    broker.produce(topic, [Record(b"%d" % i, partition=i % 2) for i in range(10)])
+    on = boat(broker.bootstrap, topic)
+    result = backup(on)
+    before = broker.read(topic, None)
+    with Kafka("3.9" if broker.version == "4.3" else "4.3") as other:
+        away = agent(configs.config(tmp_path, component(other.bootstrap, topic)))
+        restore(away, target=f"{NAME}@{result['backup']}")
+        after = other.read(topic, None)
+    assert {n: placed(found) for n, found in after.items()} == {n: placed(found) for n, found in before.items()}
+
+
+def test_a_group_with_members_is_left(boat, broker, topic):
+    broker.create(topic)
+    broker.produce(topic, [Record(b"%d" % i) for i in range(4)])
+    for name in ("-busy", "-idle"):
+        broker.group_commit(topic + name, {topic: {0: 2}})
+    on = boat(broker.bootstrap, topic)
+    backup(on)
+    broker.delete(topic)
+    broker.create(topic + "-other")
+    with broker.member(topic + "-busy", [topic + "-other"]):
+        result = on.run("restore", "--json", "--yes", NAME)
+    found = result.json[-1]["findings"]
+    assert found["groups"] == [topic + "-idle"] and list(found["groups_left"]) == [topic + "-busy"]
+    assert "the offsets of a group are not set" in result.stderr and topic + "-busy" in result.stderr
+    assert broker.group_offsets(topic + "-idle") == {topic: {0: 2}}
+
+
+# --- when it fails ---
+
+def test_a_damaged_backup_leaves_no_topic(boat, broker, topic, tmp_path):
+    broker.create(topic)
+    for _ in range(3):
+        broker.fill(topic, 20_000, size=200, compressible=False)
+    on = boat(broker.bootstrap, topic, compress="none")
+    result = backup(on)
+    path = next(configs.data(tmp_path, result["backup"]).glob("*/0/*.log"))
+    path.chmod(0o600)
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    broker.delete(topic)
+    scenes.says_once(on.run("restore", "--json", "--yes", NAME, expect=1), "checksum|sha-?256|other bytes|digest")
+    assert topic not in broker.topics() and not note(tmp_path).exists()
+    # One that was there is empty again, and configured as it was.
+    broker.create(topic, configs={"retention.ms": "123456789012"})
+    on.run("restore", "--json", "--yes", NAME, expect=1)
+    assert broker.read(topic) == [] and broker.describe(topic)["configs"] == {"retention.ms": "123456789012"}
+
+
+def begun(on, broker, *words):
+    """A restore or drill under way that has made its topic and written to it."""
+    running = on.start(*words)
+
+    def written():
+        assert running.running(), running.stderr
+        for name in broker.topics():
+            try:
+                if not name.startswith("__") and name not in BEFORE and broker.offsets(name)[0][2] > 100:
+                    return True
+            except KafkaError:
+                continue
+        return False
+
+    wait_until(written, 60, "records are there", step_s=0.02)
+    return running
+
+
+BEFORE: set[str] = set()
+
+
+@pytest.mark.parametrize("how", ["kill", "term"])
+def test_stopped_in_the_middle(boat, broker, topic, tmp_path, how):
+    broker.create(topic)
+    broker.fill(topic, 300_000, size=300, compressible=False)
+    on = boat(broker.bootstrap, topic)
+    backup(on)
+    before = broker.digest(topic)
+    broker.delete(topic)
+    BEFORE.clear()
+    BEFORE.update(broker.topics())
+    with begun(on, broker, "restore", "--json", "--yes", NAME) as running:
+        if how == "kill":
+            running.kill_ours()
+        else:
+            running.signal(signal.SIGTERM)
+        running.wait(30)
+    assert (topic in broker.topics()) == (how == "kill") and note(tmp_path).exists() == (how == "kill")
+    restore(on)
+    assert broker.digest(topic) == before
+    assert not note(tmp_path).exists()
+
+
+def test_a_drill(boat, broker, topic, tmp_path):
+    broker.create(topic, partitions=2)
+    broker.fill(topic, 2000, size=100)
+    broker.group_commit(topic, {topic: {0: 1}})
+    on = boat(broker.bootstrap, topic)
+    result = backup(on)
+    before = broker.topics(), broker.offsets(topic)
+    found = on.run("drill", "--json").json[-1]["findings"]
+    assert found["topics"][topic]["to"].startswith(f"lifeboat-drill-{NAME}-") and found["records"] == 2000
+    assert (broker.topics(), broker.offsets(topic)) == before and "groups" not in found
+    assert [one["backup"] for one in configs.records(tmp_path) if one["kind"] == "drill"] == [result["backup"]]
+    assert manifest(tmp_path, result)["id"] == result["backup"] and not note(tmp_path).exists()
+
+
+def test_a_drill_that_is_killed(boat, broker, topic, tmp_path):
+    broker.create(topic)
+    broker.fill(topic, 300_000, size=300, compressible=False)
+    on = boat(broker.bootstrap, topic)
+    backup(on)
+    BEFORE.clear()
+    BEFORE.update(broker.topics())
+    with begun(on, broker, "drill", "--json") as running:
+        running.kill_ours()
+        running.wait(30)
+    assert set(broker.topics()) > BEFORE
+    on.run("prune")
+    assert set(broker.topics()) == BEFORE and not note(tmp_path).exists()
+
+
+def test_many_partitions(boat, broker, topic):
+    broker.create(topic, partitions=500)
+    broker.fill(topic, 5000, size=50)
+    before = broker.digest(topic)
+    on = boat(broker.bootstrap, topic, kafka={"timeout": "30s"})
+    backup(on)
+    broker.delete(topic)
+    restore(on)
+    assert broker.digest(topic) == before
+    broker.delete(topic)
