@@ -65,8 +65,8 @@ def test_memory(broker, s3, tmp_path, request, data):
     component = {"name": NAME, "system": "kafka", "kafka": {"bootstrap": broker.bootstrap, "topics": [data]},
                  "stores": ["disk"], "retention": "forever"}
     boat = Lifeboat(tmp_path / "agent", configs.config(tmp_path, component, stores=[configs.s3_store(s3)]))
-    for command in ("backup", "verify"):
-        words = ["backup", "--full"] if command == "backup" else [command]
+    for command in ("backup", "verify", "restore", "drill"):
+        words = {"backup": ["backup", "--full"], "restore": ["restore", "--yes", "--to-topic", "again-*"]}.get(command, [command])
         with boat.start(*words, NAME, "--json") as running, running.memory(step_s=0.005) as memory:
             result = running.wait(600)
         assert result.status == 0, str(result)
@@ -74,6 +74,8 @@ def test_memory(broker, s3, tmp_path, request, data):
         request.config.pluginmanager.getplugin("terminalreporter").write_line(
             f"\n{command} of {data}: {memory.peak_bytes / MIB:.1f} MiB at most")
         assert memory.peak_bytes <= LIMIT_BYTES, f"{command}: {memory.peak_bytes / MIB:.1f} MiB"
-    assert result.json[-1]["findings"]["records"] == records
+        if command == "verify":
+            assert result.json[-1]["findings"]["records"] == records
     broker.delete(data)
+    broker.delete(f"again-{data}")
     s3.client.empty()
