@@ -10,7 +10,7 @@ import signal
 import configs
 import pytest
 from harness import scene as scenes
-from harness.kafka import VERSIONS, Kafka, KafkaError, Record
+from harness.kafka import VERSIONS, Cluster, Kafka, KafkaError, Record
 from harness.process import wait_until
 from streams import NAME, STRANGE, backup, component, manifest
 
@@ -396,6 +396,56 @@ def test_stopped_in_the_middle(boat, broker, topic, tmp_path, how):
     restore(on)
     assert broker.digest(topic) == before
     assert not note(tmp_path).exists()
+
+
+def test_a_leader_that_dies_in_the_middle(boat, topic):
+    """Its successor takes what comes; nothing is lost, doubled or out of order."""
+    with Cluster(options={"min.insync.replicas": 2}) as cluster:
+        cluster.create(topic, partitions=3)
+        cluster.fill(topic, 300_000, size=300, compressible=False)
+        on = boat(cluster.bootstrap, topic)
+        backup(on)
+        before = cluster.digest(topic)
+        cluster.delete(topic)
+        BEFORE.clear()
+        BEFORE.update(cluster.topics())
+        with begun(on, cluster, "restore", "--json", "--yes", NAME) as running:
+            victim = cluster.node(cluster.leader(topic, 0))
+            victim.stop(signal.SIGKILL)
+            result = running.wait(180)
+        assert result.status == 0, str(result)
+        assert {n: (one["records"], one["sha256"]) for n, one in cluster.digest(topic).items()} == \
+            {n: (one["records"], one["sha256"]) for n, one in before.items()}
+        assert len(cluster.describe(topic)["partitions"][0]["replicas"]) == 3
+
+
+SECRET = "geheim-4711-secret"
+
+
+def test_rights(agent, topic, tmp_path):
+    """What docs/OPERATIONS.md names is enough; without a part of it the error says so, and nothing is left."""
+    with Kafka("3.9", users={"lifeboat": SECRET}, rights=True) as broker:
+        broker.create(topic)
+        broker.produce(topic, [Record(b"%d" % i) for i in range(10)])
+        broker.group_commit(topic, {topic: {0: 5}})
+        for kind, words in {"TOPIC": ["DESCRIBE", "READ", "DESCRIBE_CONFIGS"], "GROUP": ["DESCRIBE"]}.items():
+            for word in words:
+                broker.allow("lifeboat", word, kind)
+        own = component(broker.address("SASL_PLAINTEXT"), topic,
+                        kafka={"security": "sasl_plaintext", "user": "lifeboat", "password": SECRET, "mechanism": "plain"})
+        on = agent(configs.config(tmp_path, own))
+        backup(on)
+        before = lost(broker, topic)
+        for kind, word in (("TOPIC", "CREATE"), ("TOPIC", "WRITE"), ("TOPIC", "ALTER_CONFIGS"), ("TOPIC", "DELETE"),
+                           ("GROUP", "READ"), ("", "")):
+            result = on.run("restore", "--json", "--yes", NAME, expect=None)
+            if result.status == 0:
+                break
+            assert scenes.kind_of(result) == "denied", (word, str(result))
+            broker.allow("lifeboat", word, kind)
+        found = result.json[-1]["findings"]
+        assert placed(broker.read(topic)) == placed(before)
+        assert sorted([*found["groups"], *found["groups_left"]]) == [topic]
 
 
 def test_a_drill(boat, broker, topic, tmp_path):

@@ -149,8 +149,7 @@ static void note_deliveries(const struct kafka_handle *handle, rd_kafka_event_t 
         handle->delivered(handle->delivered_arg, message);
 }
 
-/* All that is there, without waiting. */
-static void read_events(struct kafka_handle *handle)
+void kafka_handle_poll(struct kafka_handle *handle)
 {
     rd_kafka_event_t *event;
 
@@ -167,7 +166,7 @@ static void read_events(struct kafka_handle *handle)
 
 static void note_success(struct kafka_handle *handle)
 {
-    read_events(handle);
+    kafka_handle_poll(handle);
     err_clear(&handle->cause);
     handle->answered = true;
     handle->down_us = 0;
@@ -210,7 +209,7 @@ static int may_wait(struct kafka_handle *handle, const char *what, int64_t until
 {
     int64_t now_us = clock_mono_us();
 
-    read_events(handle);
+    kafka_handle_poll(handle);
     if (cancel_check(err) < 0)
         return -1;
     if (is_hopeless(handle, now_us) || now_us >= until_us)
@@ -257,7 +256,7 @@ int kafka_handle_call(struct kafka_handle *handle, const char *what, kafka_call_
             return 0;
         }
         if (!is_silence(code)) {
-            read_events(handle);
+            kafka_handle_poll(handle);
             return kafka_fail(handle, what, code, NULL, err);
         }
         /* While no broker is there, a longer wait would only delay a stop. */
@@ -281,7 +280,7 @@ int kafka_handle_wait(struct kafka_handle *handle, const char *what, rd_kafka_qu
             if (rd_kafka_event_error(came) == RD_KAFKA_RESP_ERR_NO_ERROR)
                 note_success(handle);
             else
-                read_events(handle);
+                kafka_handle_poll(handle);
             *event = came;
             return 0;
         }
@@ -365,7 +364,7 @@ void kafka_handle_close(struct kafka_handle *handle)
     if (handle == NULL)
         return;
     if (handle->rk != NULL) {
-        read_events(handle);
+        kafka_handle_poll(handle);
         rd_kafka_queue_destroy(handle->events);
         rd_kafka_destroy_flags(handle->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     }
@@ -387,11 +386,6 @@ void kafka_handle_on_delivery(struct kafka_handle *handle, kafka_delivery_fn *ea
 {
     handle->delivered = each;
     handle->delivered_arg = arg;
-}
-
-void kafka_handle_poll(struct kafka_handle *handle)
-{
-    read_events(handle);
 }
 
 void kafka_handle_wake(struct kafka_handle *handle, int fd)

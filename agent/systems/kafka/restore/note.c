@@ -156,8 +156,7 @@ static int undo_one(struct kafka_handle *handle, const struct kafka_noted *noted
                  LOG_TEXT("topic", noted->name));
         return 0;
     }
-    log_info("taking back a topic of a restore that did not succeed",
-             LOG_TEXT("topic", noted->name));
+    log_info("a topic of a restore or drill is taken back", LOG_TEXT("topic", noted->name));
     if (!noted->there)
         return kafka_admin_delete(handle, noted->name, err);
     if (!is_empty(topic) && kafka_admin_empty(handle, topic, err) < 0)

@@ -135,8 +135,11 @@ static int set_group(struct kafka_restoring *restoring, const char *group,
 
 int kafka_regroup(struct kafka_restoring *restoring, json_t *findings, struct err *err)
 {
+    json_t *left = json_object();
+    char *hint;
+
     json_object_set_new(findings, "groups", json_array());
-    json_object_set_new(findings, "groups_left", json_object());
+    json_object_set_new(findings, "groups_left", left);
     for (size_t i = 0; i < restoring->facts.group_count; i++) {
         const struct kafka_group *group = &restoring->facts.groups[i];
         rd_kafka_topic_partition_list_t *list = make_list(restoring, group);
@@ -148,6 +151,12 @@ int kafka_regroup(struct kafka_restoring *restoring, json_t *findings, struct er
         rd_kafka_topic_partition_list_destroy(list);
         if (rc < 0)
             return -1;
+    }
+    if (json_object_size(left) > 0) {
+        hint = text_format("the offsets of %zu groups are not set, %s is the first",
+                           json_object_size(left), json_object_iter_key(json_object_iter(left)));
+        json_object_set_new(findings, "hint", json_string(hint));
+        free(hint);
     }
     return 0;
 }

@@ -20,8 +20,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define UNDER_WAY_BYTES ((size_t)8 << 20)
-#define UNDER_WAY_COUNT 20000
+#define UNDER_WAY_BYTES ((size_t)16 << 20)
+#define UNDER_WAY_COUNT 50000
 #define BATCH_BYTES     1000000
 #define FLUSH_MS        5
 #define LOOK_AGAIN_S    0.1
