@@ -5,6 +5,7 @@ groups that go on at just the next record; nothing left of a restore that failed
 from __future__ import annotations
 
 import datetime
+import json
 import signal
 
 import configs
@@ -355,6 +356,39 @@ def test_a_damaged_backup_leaves_no_topic(boat, broker, topic, tmp_path):
     assert broker.read(topic) == [] and broker.describe(topic)["configs"] == {"retention.ms": "123456789012"}
 
 
+def test_a_backup_with_a_part_missing(boat, broker, topic, tmp_path):
+    """A manifest that accounts for more than it lists."""
+    broker.create(topic)
+    broker.fill(topic, 5000, size=200, compressible=False)
+    on = boat(broker.bootstrap, topic, kafka={"segment_bytes": "128KiB"})
+    result = backup(on)
+    path = next((tmp_path / "store").glob(f"*/*/{NAME}/*/manifests/{result['backup']}.json"))
+    said = json.loads(path.read_text())
+    assert len(said["objects"]) > 3
+    del said["objects"][1]
+    path.chmod(0o600)
+    path.write_text(json.dumps(said))
+    broker.delete(topic)
+    failed = on.run("restore", "--json", "--yes", NAME, expect=1)
+    scenes.says_once(failed, "segments the backup holds")
+    assert scenes.kind_of(failed) == "corrupt" and topic not in broker.topics()
+
+
+def test_somebody_else_writes(boat, broker, topic, tmp_path):
+    broker.create(topic)
+    broker.fill(topic, 300_000, size=300, compressible=False)
+    on = boat(broker.bootstrap, topic)
+    backup(on)
+    broker.delete(topic)
+    BEFORE.clear()
+    BEFORE.update(broker.topics())
+    with begun(on, broker, "restore", "--json", "--yes", NAME) as running:
+        broker.produce(topic, [Record(b"mine")])
+        result = running.wait(60)
+    assert result.status == 1 and scenes.kind_of(result) == "mismatch", str(result)
+    assert topic not in broker.topics() and not note(tmp_path).exists()
+
+
 def begun(on, broker, *words):
     """A restore or drill under way that has made its topic and written to it."""
     running = on.start(*words)
@@ -428,7 +462,7 @@ def test_rights(agent, topic, tmp_path):
         broker.create(topic)
         broker.produce(topic, [Record(b"%d" % i) for i in range(10)])
         broker.group_commit(topic, {topic: {0: 5}})
-        for kind, words in {"TOPIC": ["DESCRIBE", "READ", "DESCRIBE_CONFIGS"], "GROUP": ["DESCRIBE"]}.items():
+        for kind, words in {"TOPIC": ["DESCRIBE", "READ", "DESCRIBE_CONFIGS", "DELETE"], "GROUP": ["DESCRIBE"]}.items():
             for word in words:
                 broker.allow("lifeboat", word, kind)
         own = component(broker.address("SASL_PLAINTEXT"), topic,
@@ -436,16 +470,21 @@ def test_rights(agent, topic, tmp_path):
         on = agent(configs.config(tmp_path, own))
         backup(on)
         before = lost(broker, topic)
-        for kind, word in (("TOPIC", "CREATE"), ("TOPIC", "WRITE"), ("TOPIC", "ALTER_CONFIGS"), ("TOPIC", "DELETE"),
-                           ("GROUP", "READ"), ("", "")):
+        for kind, word in (("TOPIC", "CREATE"), ("TOPIC", "WRITE"), ("TOPIC", "ALTER_CONFIGS"), ("", "")):
             result = on.run("restore", "--json", "--yes", NAME, expect=None)
             if result.status == 0:
                 break
             assert scenes.kind_of(result) == "denied", (word, str(result))
+            assert topic not in broker.topics()
             broker.allow("lifeboat", word, kind)
         found = result.json[-1]["findings"]
         assert placed(broker.read(topic)) == placed(before)
-        assert sorted([*found["groups"], *found["groups_left"]]) == [topic]
+        # Without the right to read as the group, that is left.
+        assert found["groups"] == [] and "authorization" in found["groups_left"][topic].lower()
+        assert topic in found["hint"]
+        broker.allow("lifeboat", "READ", "GROUP")
+        broker.delete(topic)
+        assert restore(on)["groups"] == [topic]
 
 
 def test_a_drill(boat, broker, topic, tmp_path):

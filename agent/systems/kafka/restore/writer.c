@@ -47,18 +47,19 @@ struct kafka_writer {
 
 static void fail(struct kafka_writer *writer, const rd_kafka_message_t *message)
 {
-    char fatal[256] = "";
+    static const char what[] = "the brokers do not take the records";
+    char said[256] = "";
+    rd_kafka_resp_err_t fatal =
+        rd_kafka_fatal_error(kafka_handle_rk(writer->handle), said, sizeof said);
 
     if (writer->failed.kind != ERR_NONE)
         return;
     if (message->err == RD_KAFKA_RESP_ERR__MSG_TIMED_OUT)
-        err_set(&writer->failed, ERR_UNREACHABLE, "the brokers did not take the records in time");
-    else if (rd_kafka_fatal_error(kafka_handle_rk(writer->handle), fatal, sizeof fatal) !=
-             RD_KAFKA_RESP_ERR_NO_ERROR)
-        err_set(&writer->failed, ERR_SOURCE, "the brokers do not take the records: %s", fatal);
+        kafka_fail(writer->handle, what, RD_KAFKA_RESP_ERR__TIMED_OUT, NULL, &writer->failed);
+    else if (fatal != RD_KAFKA_RESP_ERR_NO_ERROR)
+        kafka_fail(writer->handle, what, fatal, said, &writer->failed);
     else
-        kafka_fail(writer->handle, "the brokers do not take the records", message->err, NULL,
-                   &writer->failed);
+        kafka_fail(writer->handle, what, message->err, NULL, &writer->failed);
     err_wrap(&writer->failed, "topic %s, partition %d", rd_kafka_topic_name(message->rkt),
              (int)message->partition);
 }
