@@ -359,7 +359,7 @@ def test_a_damaged_backup_leaves_no_topic(boat, broker, topic, tmp_path):
 def test_a_backup_with_a_part_missing(boat, broker, topic, tmp_path):
     """A manifest that accounts for more than it lists."""
     broker.create(topic)
-    broker.fill(topic, 5000, size=200, compressible=False)
+    broker.fill(topic, 20_000, size=200, compressible=False)
     on = boat(broker.bootstrap, topic, kafka={"segment_bytes": "128KiB"})
     result = backup(on)
     path = next((tmp_path / "store").glob(f"*/*/{NAME}/*/manifests/{result['backup']}.json"))
