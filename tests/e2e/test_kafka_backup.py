@@ -112,7 +112,7 @@ def test_times_of_the_broker_and_its_own_codec(boat, broker, topic, tmp_path):
 
 def test_segments_roll_at_batches(boat, broker, topic, tmp_path):
     broker.create(topic, partitions=2)
-    broker.fill(topic, 20_000, size=200, compressible=False)
+    broker.fill(topic, 20_000, size=200, compressible=False, config={"batch.size": "16384"})
     result = backup(boat(broker.bootstrap, topic, kafka={"segment_bytes": "256KiB"}))
     for number in (0, 1):
         at = partition(tmp_path, result, topic, number)

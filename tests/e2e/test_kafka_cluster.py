@@ -158,12 +158,6 @@ def test_check_says_what_is_there(broker, boat):
     broker.end("held", commit=False)
 
 
-def test_what_is_not_there_yet_is_refused(broker, boat):
-    make(broker, "later")
-    result = boat(broker.bootstrap, ["later"]).run("backup", expect=2)
-    assert "backup of kafka is not in this version yet" in result.stderr
-
-
 def test_nobody_there(boat):
     result = boat(f"127.0.0.1:{process.free_port()}", ["t"]).run("check", "--json", expect=None)
     assert result.status == 1
