@@ -28,7 +28,7 @@ int main(int argc, char **argv)
     rd_kafka_queue_t *queue;
     rd_kafka_t *rk;
     long records = 0, bytes = 0;
-    int left = argc < 4 ? 0 : atoi(argv[3]);
+    int left = argc < 4 ? 0 : (int)strtol(argv[3], NULL, 10);
     char said[256];
 
     if (left < 1)
