@@ -104,7 +104,8 @@ struct system_ops {
      * without touching anything has been; leftovers of dead jobs are cleaned up. stake: the
      * sentence of the question; free it. begin: the place is made. sink: for the objects of
      * each manifest of the ancestry in order; NULL sink for one that is not needed. finish:
-     * compared, then (no --to, no scratch) swapped; what was done goes into findings. close before
+     * compared, then (no --to, no scratch) swapped; what was done goes into findings
+     * ("in_part": true where something that matters less had to be left). close before
      * finish's success: takes everything back. */
     int (*restore_open)(const struct restore_request *request, struct ev_loop *loop, void **restore,
                         struct err *err);

@@ -238,6 +238,8 @@ static int restore_chosen(struct job *job, const struct target *target, struct e
         if (is_in_place(job->in))
             origin_remember(target->site, manifest->lineage, manifest->id);
         tell(job, target, manifest, clock_wall_ms() - began_ms, findings);
+        if (json_is_true(json_object_get(findings, "in_part")))
+            rc = JOB_IN_PART;
     }
     json_decref(findings);
     chosen_fini(&chosen);

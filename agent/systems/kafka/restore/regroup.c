@@ -156,6 +156,7 @@ int kafka_regroup(struct kafka_restoring *restoring, json_t *findings, struct er
         hint = text_format("the offsets of %zu groups are not set, %s is the first",
                            json_object_size(left), json_object_iter_key(json_object_iter(left)));
         json_object_set_new(findings, "hint", json_string(hint));
+        json_object_set_new(findings, "in_part", json_true());
         free(hint);
     }
     return 0;
