@@ -50,10 +50,12 @@ struct kafka_noted {
     char *name;
     char *id;       /* NULL: not known yet, or never */
     bool there;     /* it was there before, empty: it is emptied, not deleted */
+    bool filling;   /* it was found empty again, and then written to */
     json_t *config; /* what was set for it before; NULL unless there */
 };
 
 struct kafka_note {
+    char *cluster; /* id */
     struct kafka_noted *topics;
     size_t count;
 };

@@ -31,6 +31,7 @@ void kafka_note_fini(struct kafka_note *note)
         json_decref(note->topics[i].config);
     }
     free(note->topics);
+    free(note->cluster);
     *note = (struct kafka_note){.topics = NULL};
 }
 
@@ -40,16 +41,16 @@ int kafka_note_write(const struct kafka_restoring *restoring, struct err *err)
 {
     char *path = note_path(restoring->request.state_path, restoring->request.component);
     json_t *list = json_array();
-    json_t *json = json_pack("{s:o}", "topics", list);
+    json_t *json = json_pack("{s:s, s:o}", "cluster", restoring->note.cluster, "topics", list);
     char *text;
     int rc = file_make_parents(path, err);
 
     for (size_t i = 0; i < restoring->note.count; i++) {
         const struct kafka_noted *noted = &restoring->note.topics[i];
 
-        json_array_append_new(list,
-                              json_pack("{s:s, s:s?, s:b, s:O?}", "name", noted->name, "id",
-                                        noted->id, "there", noted->there, "config", noted->config));
+        json_array_append_new(list, json_pack("{s:s, s:s?, s:b, s:b, s:O?}", "name", noted->name,
+                                              "id", noted->id, "there", noted->there, "filling",
+                                              noted->filling, "config", noted->config));
     }
     text = json_dumps(json, JSON_INDENT(1));
     if (rc == 0)
@@ -71,6 +72,7 @@ static bool read_noted(const json_t *item, struct kafka_noted *noted)
     noted->name = mem_strdup(name);
     noted->id = id == NULL ? NULL : mem_strdup(id);
     noted->there = json_is_true(json_object_get(item, "there"));
+    noted->filling = json_is_true(json_object_get(item, "filling"));
     noted->config = json_is_object(config) ? json_incref(config) : NULL;
     return true;
 }
@@ -78,6 +80,7 @@ static bool read_noted(const json_t *item, struct kafka_noted *noted)
 static int read_note(const char *path, struct kafka_note *note, struct err *err)
 {
     char *text = NULL;
+    const char *cluster;
     size_t len = 0;
     json_t *json, *list;
     int rc = 0;
@@ -87,6 +90,8 @@ static int read_note(const char *path, struct kafka_note *note, struct err *err)
     json = json_loadb(text, len, 0, NULL);
     free(text);
     list = json_object_get(json, "topics");
+    cluster = json_string_value(json_object_get(json, "cluster"));
+    note->cluster = mem_strdup(cluster == NULL ? "" : cluster);
     note->topics = mem_calloc(json_array_size(list) + 1, sizeof *note->topics);
     for (size_t i = 0; i < json_array_size(list) && rc == 0; i++) {
         if (read_noted(json_array_get(list, i), &note->topics[note->count]))
@@ -144,6 +149,18 @@ static bool is_ours(const struct kafka_noted *noted, const struct kafka_topic *t
     return is_empty(topic);
 }
 
+/* Records of a topic that is only compacted cannot be deleted. */
+static int empty_topic(struct kafka_handle *handle, const struct kafka_topic *topic,
+                       struct err *err)
+{
+    json_t *settings = json_pack("{s:s}", "cleanup.policy", "delete");
+    rd_kafka_resp_err_t code;
+    int rc = kafka_admin_configure(handle, topic->name, settings, false, &code, err);
+
+    json_decref(settings);
+    return rc < 0 ? -1 : kafka_admin_empty(handle, topic, err);
+}
+
 static int undo_one(struct kafka_handle *handle, const struct kafka_noted *noted,
                     const struct kafka_topic *topic, struct err *err)
 {
@@ -159,7 +176,7 @@ static int undo_one(struct kafka_handle *handle, const struct kafka_noted *noted
     log_info("a topic of a restore or drill is taken back", LOG_TEXT("topic", noted->name));
     if (!noted->there)
         return kafka_admin_delete(handle, noted->name, err);
-    if (!is_empty(topic) && kafka_admin_empty(handle, topic, err) < 0)
+    if (noted->filling && !is_empty(topic) && empty_topic(handle, topic, err) < 0)
         return -1;
     return noted->config == NULL
                ? 0
@@ -196,6 +213,9 @@ static int undo_all(const struct kafka_options *options, const struct kafka_note
 
     if (kafka_offsets_open(options, until_us, &offsets, err) == 0)
         rc = find_noted(kafka_offsets_handle(offsets), note, &there.cluster, err);
+    if (rc == 0 && strcmp(there.cluster.id, note->cluster) != 0)
+        rc = err_set(err, ERR_REFUSED, "they are of cluster %s, this one is %s", note->cluster,
+                     there.cluster.id);
     if (rc == 0 && there.cluster.topic_count > 0) {
         rc = kafka_ids_take(options, until_us, &there, err);
         if (rc == 0)

@@ -130,6 +130,7 @@ static void fill_note(struct kafka_restoring *restoring)
 {
     struct kafka_note *note = &restoring->note;
 
+    note->cluster = mem_strdup(restoring->there.cluster.id);
     note->topics = mem_calloc(restoring->target_count + 1, sizeof *note->topics);
     for (size_t i = 0; i < restoring->target_count; i++) {
         const struct kafka_target *target = &restoring->targets[i];
@@ -275,11 +276,17 @@ static int note_starts(struct kafka_restoring *restoring, struct err *err)
         for (size_t p = 0; p < topic->partition_count; p++)
             target->partitions[p].start = topic->partitions[p].high;
     }
-    return 0;
+    /* What is in them from here on is ours to remove. */
+    for (size_t i = 0; i < restoring->note.count; i++)
+        restoring->note.topics[i].filling = true;
+    return kafka_note_write(restoring, err);
 }
 
 int kafka_place_make(struct kafka_restoring *restoring, struct err *err)
 {
+    /* The question may have waited for long. */
+    if (kafka_place_check(restoring, err) < 0)
+        return -1;
     fill_note(restoring);
     if (kafka_note_write(restoring, err) < 0 || make_all(restoring, err) < 0 ||
         await_leaders(restoring, err) < 0 || note_ids(restoring, err) < 0)

@@ -106,14 +106,14 @@ static int check_whole(const struct kafka_restoring *restoring, struct err *err)
 static json_t *partition_found(struct kafka_target_partition *partition, size_t *runs)
 {
     json_t *map = kafka_offset_map_json(&partition->map);
-    bool cut = partition->map.cut || *runs + json_array_size(map) > MAX_FOUND_RUNS;
+    bool many = *runs + json_array_size(map) > MAX_FOUND_RUNS;
 
-    if (cut && !partition->map.cut)
+    if (many)
         json_array_clear(map);
     *runs += json_array_size(map);
     return json_pack("{s:I, s:I, s:s, s:o, s:b}", "records", (json_int_t)partition->sent, "start",
                      (json_int_t)partition->start, "sha256", partition->sha256, "offsets", map,
-                     "offsets_cut", (int)cut);
+                     "offsets_cut", many || partition->map.cut);
 }
 
 static uint64_t find_topics(struct kafka_restoring *restoring, json_t *findings)
