@@ -50,7 +50,8 @@ def backups(tmp_path):
 
 
 def claims(tmp_path):
-    return sorted(path.name for path in (tmp_path / "store").glob("*/*/*/*/claims/*"))
+    """What is there whole: a death may leave a part."""
+    return sorted(path.name for path in (tmp_path / "store").glob("*/*/*/*/claims/*") if ".part-" not in path.name)
 
 
 def test_each_slot_once(tmp_path, clock, agents):
@@ -82,7 +83,9 @@ def test_it_is_looked_at_again(tmp_path, clock, agents):
     assert b.count("backup committed") == 0
     clock.set(time.time() + 6)
     b.wait_log("backup committed")
-    assert claims(tmp_path) == [f"{first}-2-done.json", f"{first}-2.json", f"{first}.json"]
+    # Its daemon dies a moment before the job, which may have had the time to say that it fails.
+    found = [name for name in claims(tmp_path) if name != f"{first}-failed.json"]
+    assert found == [f"{first}-2-done.json", f"{first}-2.json", f"{first}.json"]
     assert len(backups(tmp_path)) == 1
 
 
@@ -108,7 +111,8 @@ def test_an_agent_takes_back_its_own(tmp_path, clock, agents):
     (tmp_path / "a.plan").write_text("")
     (again,) = agents("a", stall_timeout="1h")
     again.wait_log("backup committed")
-    assert claims(tmp_path)[2:] == [f"20261124T073000Z{end}.json" for end in ("-2-done", "-2", "")]
+    found = [name for name in claims(tmp_path) if name != "20261124T073000Z-failed.json"]
+    assert found[2:] == [f"20261124T073000Z{end}.json" for end in ("-2-done", "-2", "")]
 
 
 def test_an_interval_has_common_slots(tmp_path, clock, agents):

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Counting. Which batches are of aborted transactions is found as a consumer finds it: a
-// transaction is open from its first offset up to its producer's next marker.
+// Counting, and the JSON of what was counted.
 #include "account.h"
 
 #include "mem.h"
@@ -60,9 +59,8 @@ void kafka_account_fini(struct kafka_account *account)
 {
     if (account->digest != NULL)
         kafka_digest_end(account->digest, account->sha256);
-    free(account->aborted);
+    kafka_transactions_fini(&account->transactions);
     free(account->segments);
-    free(account->active);
     *account = (struct kafka_account){.from = 0};
 }
 
@@ -77,70 +75,10 @@ int kafka_account_segment(struct kafka_account *account, int64_t base_offset, st
     return 0;
 }
 
-static int compare_aborted(const struct kafka_aborted *one, int64_t producer_id,
-                           int64_t first_offset)
-{
-    if (one->first_offset != first_offset)
-        return one->first_offset < first_offset ? -1 : 1;
-    return (one->producer_id > producer_id) - (one->producer_id < producer_id);
-}
-
 int kafka_account_aborted(struct kafka_account *account, int64_t producer_id, int64_t first_offset,
                           struct err *err)
 {
-    size_t at = account->aborted_count;
-
-    while (at > 0 && compare_aborted(&account->aborted[at - 1], producer_id, first_offset) > 0)
-        at--;
-    if (at > 0 && compare_aborted(&account->aborted[at - 1], producer_id, first_offset) == 0)
-        return 0;
-    if (account->aborted_count == KAFKA_MAX_ABORTED)
-        return err_set(err, ERR_SOURCE, "has more than %d aborted transactions", KAFKA_MAX_ABORTED);
-    account->aborted =
-        mem_realloc(account->aborted, (account->aborted_count + 1) * sizeof *account->aborted);
-    memmove(account->aborted + at + 1, account->aborted + at,
-            (account->aborted_count - at) * sizeof *account->aborted);
-    account->aborted[at] =
-        (struct kafka_aborted){.producer_id = producer_id, .first_offset = first_offset};
-    account->aborted_count++;
-    /* One that began before what was looked at is open from here on. */
-    if (at < account->aborted_seen) {
-        for (size_t i = 0; i < account->active_count; i++)
-            account->active[i] += account->active[i] >= at;
-        account->active =
-            mem_realloc(account->active, (account->active_count + 1) * sizeof *account->active);
-        account->active[account->active_count++] = at;
-        account->aborted_seen++;
-    }
-    return 0;
-}
-
-static void open_transactions(struct kafka_account *account, int64_t last_offset)
-{
-    while (account->aborted_seen < account->aborted_count &&
-           account->aborted[account->aborted_seen].first_offset <= last_offset) {
-        account->active =
-            mem_realloc(account->active, (account->active_count + 1) * sizeof *account->active);
-        account->active[account->active_count++] = account->aborted_seen++;
-    }
-}
-
-static bool is_open(const struct kafka_account *account, int64_t producer_id)
-{
-    for (size_t i = 0; i < account->active_count; i++)
-        if (account->aborted[account->active[i]].producer_id == producer_id)
-            return true;
-    return false;
-}
-
-static void close_transactions(struct kafka_account *account, int64_t producer_id)
-{
-    size_t kept = 0;
-
-    for (size_t i = 0; i < account->active_count; i++)
-        if (account->aborted[account->active[i]].producer_id != producer_id)
-            account->active[kept++] = account->active[i];
-    account->active_count = kept;
+    return kafka_transactions_add(&account->transactions, producer_id, first_offset, err);
 }
 
 static void count_times(struct kafka_account *account, const struct kafka_batch *batch)
@@ -159,8 +97,8 @@ void kafka_account_batch(struct kafka_account *account, const struct kafka_batch
     struct kafka_segment *segment = &account->segments[account->segment_count - 1];
     uint64_t span = (uint64_t)(batch->last_offset - batch->base_offset) + 1;
     uint64_t records = (uint64_t)batch->record_count;
+    bool aborted = kafka_transactions_aborted(&account->transactions, batch);
 
-    open_transactions(account, batch->last_offset);
     if (batch->base_offset > account->next_offset)
         account->missing_offsets += (uint64_t)(batch->base_offset - account->next_offset);
     account->missing_offsets += span > records ? span - records : 0;
@@ -177,12 +115,11 @@ void kafka_account_batch(struct kafka_account *account, const struct kafka_batch
     kafka_digest_batch(account->digest, batch);
     if (batch->control) {
         account->control_batches++;
-        close_transactions(account, batch->producer_id);
         return;
     }
     account->records += records;
     segment->records += records;
-    account->aborted_batches += batch->transactional && is_open(account, batch->producer_id);
+    account->aborted_batches += aborted;
 }
 
 void kafka_account_end(struct kafka_account *account)
@@ -229,9 +166,10 @@ void kafka_account_write(const struct kafka_account *account, json_t *partition)
     json_object_set_new(partition, "max_timestamp",
                         number_or_null(account->records > 0, account->max_timestamp_ms));
     json_object_set_new(partition, "batches_sha256", json_string(account->sha256));
-    for (size_t i = 0; i < account->aborted_count; i++)
-        json_array_append_new(aborted, json_pack("[I, I]", account->aborted[i].producer_id,
-                                                 account->aborted[i].first_offset));
+    for (size_t i = 0; i < account->transactions.count; i++)
+        json_array_append_new(aborted,
+                              json_pack("[I, I]", account->transactions.aborted[i].producer_id,
+                                        account->transactions.aborted[i].first_offset));
     json_object_set_new(partition, "aborted", aborted);
     for (size_t i = 0; i < account->segment_count; i++) {
         const struct kafka_segment *segment = &account->segments[i];
@@ -287,20 +225,20 @@ static int read_aborted(const json_t *partition, struct kafka_account *account, 
     if (!json_is_array(array) || count > KAFKA_MAX_ABORTED)
         return err_set(err, ERR_CORRUPT, "aborted must be an array of at most %d",
                        KAFKA_MAX_ABORTED);
-    account->aborted = mem_calloc(count + 1, sizeof *account->aborted);
     for (size_t i = 0; i < count; i++) {
         const json_t *pair = json_array_get(array, i);
         const json_t *producer = json_array_get(pair, 0);
         const json_t *first = json_array_get(pair, 1);
-        struct kafka_aborted *one = &account->aborted[i];
 
         if (json_array_size(pair) != 2 || !json_is_integer(producer) || !json_is_integer(first))
             return err_set(err, ERR_CORRUPT, "aborted[%zu] must be a producer and an offset", i);
-        *one = (struct kafka_aborted){.producer_id = json_integer_value(producer),
-                                      .first_offset = json_integer_value(first)};
-        if (i > 0 && compare_aborted(&one[-1], one->producer_id, one->first_offset) >= 0)
+        if (kafka_transactions_add(&account->transactions, json_integer_value(producer),
+                                   json_integer_value(first), err) < 0)
+            return -1;
+        if (account->transactions.count != i + 1 ||
+            account->transactions.aborted[i].producer_id != json_integer_value(producer) ||
+            account->transactions.aborted[i].first_offset != json_integer_value(first))
             return err_set(err, ERR_CORRUPT, "aborted[%zu] must come after the one before", i);
-        account->aborted_count = i + 1;
     }
     return 0;
 }

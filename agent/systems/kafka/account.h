@@ -18,16 +18,11 @@
 // do not say that it was aborted.
 #pragma once
 
-#include "wire/batch.h"
+#include "transactions.h"
 
 #include <jansson.h>
 
-#define KAFKA_MAX_ABORTED  100000 /* of one partition */
 #define KAFKA_MAX_SEGMENTS 10000
-
-struct kafka_aborted {
-    int64_t producer_id, first_offset;
-};
 
 struct kafka_segment {
     int64_t base_offset, end_offset; /* end: one after its last */
@@ -42,14 +37,11 @@ struct kafka_account {
     int64_t first_offset, last_offset; /* -1 without a batch */
     int64_t first_timestamp_ms, max_timestamp_ms;
     char sha256[65];
-    struct kafka_aborted *aborted; /* by first offset, then producer; each once */
-    size_t aborted_count;
+    struct kafka_transactions transactions; /* those that were aborted */
     struct kafka_segment *segments;
     size_t segment_count;
 
     struct kafka_digest *digest; /* NULL before the first batch and after the end */
-    size_t *active;              /* indices into aborted of those that are open */
-    size_t active_count, aborted_seen;
     int64_t next_offset;
 };
 

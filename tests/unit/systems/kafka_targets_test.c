@@ -124,8 +124,8 @@ static void test_a_chain(void **state)
     assert_int_equal(target->records, 26);
     assert_int_equal(target->partitions[0].first, 0);
     assert_int_equal(target->partitions[0].segments, 2);
-    assert_int_equal(target->partitions[0].aborted_count, 3);
-    assert_int_equal(target->partitions[0].aborted[2].producer_id, 9);
+    assert_int_equal(target->partitions[0].transactions.count, 3);
+    assert_int_equal(target->partitions[0].transactions.aborted[2].producer_id, 9);
     assert_int_equal(target->partitions[1].first, 1);
     assert_int_equal(target->partitions[1].end, 6);
     free_chain(&chain);

@@ -15,16 +15,13 @@ struct kafka_record;
 /* One partition of a target, and what of the backup goes there. */
 struct kafka_target_partition {
     /* Of the backup. */
-    size_t first;                  /* the ancestors from there on hold its data */
-    int64_t end;                   /* where the last one ends */
-    size_t segments;               /* of all of them */
-    struct kafka_aborted *aborted; /* of all of them: by first offset, then producer, each once */
-    size_t aborted_count;
+    size_t first;                           /* the ancestors from there on hold its data */
+    int64_t end;                            /* where the last one ends */
+    size_t segments;                        /* of all of them */
+    struct kafka_transactions transactions; /* of all of them: those that were aborted */
 
     /* While it is written. */
-    size_t segments_seen, aborted_seen;
-    int64_t *open; /* producers of aborted transactions that are open */
-    size_t open_count;
+    size_t segments_seen;
     int64_t last_offset; /* of the last record looked at; -1 */
     bool stopped;        /* --until was reached */
     uint64_t sent, delivered;

@@ -34,42 +34,6 @@ static struct kafka_target_partition *partition_of(const struct segment_sink *si
 
 /* --- what is left out --- */
 
-static void open_transactions(struct kafka_target_partition *partition, int64_t last_offset)
-{
-    while (partition->aborted_seen < partition->aborted_count &&
-           partition->aborted[partition->aborted_seen].first_offset <= last_offset) {
-        partition->open =
-            mem_realloc(partition->open, (partition->open_count + 1) * sizeof *partition->open);
-        partition->open[partition->open_count++] =
-            partition->aborted[partition->aborted_seen++].producer_id;
-    }
-}
-
-static void close_transactions(struct kafka_target_partition *partition, int64_t producer_id)
-{
-    size_t kept = 0;
-
-    for (size_t i = 0; i < partition->open_count; i++)
-        if (partition->open[i] != producer_id)
-            partition->open[kept++] = partition->open[i];
-    partition->open_count = kept;
-}
-
-/* The rule of the protocol: a producer's batches are aborted from the first offset of its
- * transaction up to its next marker. */
-static bool is_left_out(struct kafka_target_partition *partition, const struct kafka_batch *batch)
-{
-    open_transactions(partition, batch->last_offset);
-    if (batch->control) {
-        close_transactions(partition, batch->producer_id);
-        return true;
-    }
-    for (size_t i = 0; batch->transactional && i < partition->open_count; i++)
-        if (partition->open[i] == batch->producer_id)
-            return true;
-    return false;
-}
-
 /* 1: it is to be sent. */
 static int choose(const struct segment_sink *sink, const struct kafka_record *record,
                   struct err *err)
@@ -137,7 +101,8 @@ static enum step begin_batch(struct segment_sink *sink, size_t *need, struct err
         return STEP_ERROR;
     }
     kafka_segment_count(&sink->found, &batch);
-    sink->whole = !is_left_out(partition_of(sink), &batch);
+    sink->whole =
+        !kafka_transactions_aborted(&partition_of(sink)->transactions, &batch) && !batch.control;
     if (sink->whole)
         kafka_records_begin(sink->records, &batch);
     else

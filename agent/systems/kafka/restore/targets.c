@@ -97,31 +97,14 @@ static int name_target(const struct kafka_restoring *restoring, struct kafka_tar
 
 /* --- ranges --- */
 
-static void merge_aborted(struct kafka_target_partition *partition,
-                          const struct kafka_account *account)
+static int merge_aborted(struct kafka_target_partition *partition,
+                         const struct kafka_transactions *more, struct err *err)
 {
-    size_t count = partition->aborted_count + account->aborted_count;
-    struct kafka_aborted *merged = mem_calloc(count + 1, sizeof *merged);
-    size_t a = 0, b = 0, kept = 0;
-
-    while (a < partition->aborted_count || b < account->aborted_count) {
-        const struct kafka_aborted *left = &partition->aborted[a];
-        const struct kafka_aborted *right = &account->aborted[b];
-        bool first = b == account->aborted_count ||
-                     (a < partition->aborted_count && (left->first_offset < right->first_offset ||
-                                                       (left->first_offset == right->first_offset &&
-                                                        left->producer_id <= right->producer_id)));
-        const struct kafka_aborted *next = first ? left : right;
-
-        if (kept == 0 || merged[kept - 1].first_offset != next->first_offset ||
-            merged[kept - 1].producer_id != next->producer_id)
-            merged[kept++] = *next;
-        a += first;
-        b += !first;
-    }
-    free(partition->aborted);
-    partition->aborted = merged;
-    partition->aborted_count = kept;
+    for (size_t i = 0; i < more->count; i++)
+        if (kafka_transactions_add(&partition->transactions, more->aborted[i].producer_id,
+                                   more->aborted[i].first_offset, err) < 0)
+            return -1;
+    return 0;
 }
 
 /* The range of one ancestor; the tip's ends where its facts say. */
@@ -140,10 +123,9 @@ static int add_range(struct kafka_target *target, size_t number, size_t ancestor
         rc = err_set(err, ERR_CORRUPT, "begins at offset %lld, its parent ends at %lld",
                      (long long)account.from, (long long)partition->end);
     }
-    if (rc == 0 && partition->aborted_count + account.aborted_count > KAFKA_MAX_ABORTED)
-        rc = err_set(err, ERR_CORRUPT, "has too many aborted transactions");
+    if (rc == 0)
+        rc = merge_aborted(partition, &account.transactions, err);
     if (rc == 0) {
-        merge_aborted(partition, &account);
         partition->end = account.end;
         partition->segments += account.segment_count;
         target->records += account.records;
@@ -292,8 +274,7 @@ static void free_partition(struct kafka_target_partition *partition)
 {
     char ignored[65];
 
-    free(partition->aborted);
-    free(partition->open);
+    kafka_transactions_fini(&partition->transactions);
     if (partition->digest != NULL)
         kafka_record_digest_end(partition->digest, ignored);
     kafka_offset_map_fini(&partition->map);
