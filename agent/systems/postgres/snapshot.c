@@ -10,6 +10,7 @@
 #include "facts.h"
 #include "manifest.h"
 #include "mem.h"
+#include "run_on.h"
 #include "text.h"
 #include "tools.h"
 
@@ -41,22 +42,6 @@ static const char moment_query[] =
     " ELSE least(now(), coalesce(pg_last_xact_replay_timestamp(), now())) END) * 1000)::bigint,"
     " pg_is_in_recovery(), (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)";
 
-static int check_role(const struct component_options *component, const char *in_recovery,
-                      struct err *err)
-{
-    bool replica = strcmp(in_recovery, "t") == 0;
-
-    if (component->run_on == RUN_ON_PRIMARY && replica)
-        return err_set(err, ERR_ELSEWHERE,
-                       "the server is a replica, and run_on says primary; set run_on: replica to "
-                       "back up from here");
-    if (component->run_on == RUN_ON_REPLICA && !replica)
-        return err_set(err, ERR_ELSEWHERE,
-                       "the server is a primary, and run_on says replica; set run_on: primary to "
-                       "back up from here");
-    return 0;
-}
-
 static int fix_moment(struct snapshot *snapshot, struct err *err)
 {
     PGresult *result = NULL;
@@ -65,7 +50,7 @@ static int fix_moment(struct snapshot *snapshot, struct err *err)
     if (pg_exec(snapshot->session, err, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY") < 0 ||
         pg_query(snapshot->session, moment_query, NULL, 0, &result, err) < 0)
         return -1;
-    if (check_role(snapshot->component, PQgetvalue(result, 0, 2), err) == 0) {
+    if (run_on_check(snapshot->component, strcmp(PQgetvalue(result, 0, 2), "t") == 0, err) == 0) {
         snapshot->snapshot_name = mem_strdup(PQgetvalue(result, 0, 0));
         snapshot->recovery_point_ms = strtoll(PQgetvalue(result, 0, 1), NULL, 10);
         snapshot->superuser = strcmp(PQgetvalue(result, 0, 3), "t") == 0;

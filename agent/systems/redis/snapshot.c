@@ -8,6 +8,7 @@
 #include "mem.h"
 #include "rdb_facts.h"
 #include "redis_prove.h"
+#include "run_on.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -43,14 +44,8 @@ int redis_check_role(const struct component_options *component, const char *info
     char role[16], link[16];
     bool replica = redis_info_field(info, "role", role, sizeof role) && strcmp(role, "slave") == 0;
 
-    if (component->run_on == RUN_ON_PRIMARY && replica)
-        return err_set(err, ERR_ELSEWHERE,
-                       "the server is a replica, and run_on says primary; set run_on: replica to "
-                       "back up from here");
-    if (component->run_on == RUN_ON_REPLICA && !replica)
-        return err_set(err, ERR_ELSEWHERE,
-                       "the server is a primary, and run_on says replica; set run_on: primary to "
-                       "back up from here");
+    if (run_on_check(component, replica, err) < 0)
+        return -1;
     if (replica && redis_info_field(info, "master_link_status", link, sizeof link) &&
         strcmp(link, "up") != 0)
         return err_set(err, ERR_UNREACHABLE,
