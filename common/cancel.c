@@ -2,9 +2,11 @@
 // A flag and an eventfd, both safe to set in a signal handler.
 #include "cancel.h"
 
+#include "clock.h"
+
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
-#include <stdint.h>
 #include <sys/eventfd.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -57,6 +59,35 @@ int cancel_check(struct err *err)
         return 0;
     return err_set(err, ERR_CANCELLED, "stopped by %s",
                    caught_signal == SIGINT ? "SIGINT" : "SIGTERM");
+}
+
+int cancel_poll(int fd, short events, int64_t until_mono_us, bool *ready, struct err *err)
+{
+    for (*ready = false;;) {
+        int64_t left_ms = (until_mono_us - clock_mono_us() + 999) / 1000;
+        struct pollfd fds[2] = {{.fd = event_fd, .events = POLLIN}, {.fd = fd, .events = events}};
+
+        if (cancel_check(err) < 0)
+            return -1;
+        if (poll(fds, 2,
+                 left_ms < 0       ? 0
+                 : left_ms > 60000 ? 60000
+                                   : (int)left_ms) < 0 &&
+            errno != EINTR)
+            return err_set_errno(err, errno, "poll");
+        if (cancel_check(err) < 0)
+            return -1;
+        *ready = fds[1].revents != 0;
+        if (*ready || left_ms <= 0)
+            return 0;
+    }
+}
+
+int cancel_wait(int ms, struct err *err)
+{
+    bool ready;
+
+    return cancel_poll(-1, 0, clock_mono_us() + (int64_t)ms * 1000, &ready, err);
 }
 
 void cancel_grace(unsigned ms)

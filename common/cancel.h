@@ -6,6 +6,7 @@
 #include "err.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* Installs the handlers for SIGINT and SIGTERM (and ignores SIGPIPE). Call once, at the start. */
 void cancel_install(void);
@@ -14,6 +15,12 @@ bool cancel_requested(void);
 int cancel_fd(void);
 /* 0, or -1 with ERR_CANCELLED. */
 int cancel_check(struct err *err);
+
+/* Waits until fd is ready for these events of poll(), or until_mono_us is over: *ready tells which.
+ * -1 when a stop is wished for meanwhile (ERR_CANCELLED). fd -1: for the time alone. */
+int cancel_poll(int fd, short events, int64_t until_mono_us, bool *ready, struct err *err);
+/* So long. */
+int cancel_wait(int ms, struct err *err);
 
 /* Cleaning up after a stop gets this long, so that all is over within two seconds. */
 #define CANCEL_GRACE_MS 1500

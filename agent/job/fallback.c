@@ -112,7 +112,6 @@ static int evict_one(struct fallback *fallback, bool *gone, struct err *err)
 static int take_lock(struct fallback *fallback, int64_t deadline_mono_us, struct err *err)
 {
     char *path = text_format("%s/fallback.lock", fallback->options->state_path);
-    struct pollfd wait = {.fd = cancel_fd(), .events = POLLIN};
     int rc = file_make_parents(path, err);
     int fd = rc < 0 ? -1 : open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
@@ -125,9 +124,7 @@ static int take_lock(struct fallback *fallback, int64_t deadline_mono_us, struct
             rc = err_set(err, ERR_TIMEOUT,
                          "the deadline passed while waiting for another job's fallback");
         else
-            rc = cancel_check(err);
-        if (rc == 0)
-            poll(&wait, 1, LOCK_POLL_MS);
+            rc = cancel_wait(LOCK_POLL_MS, err);
     }
     if (rc == 0)
         fallback->lock_fd = fd;

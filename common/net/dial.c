@@ -9,39 +9,12 @@
 
 #include <errno.h>
 #include <netdb.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
 /* --- waiting --- */
-
-/* Until the link is ready for its events, or until_us (which may lie behind the deadline). */
-static int wait_until(struct dial *dial, int64_t until_us, bool *ready, struct err *err)
-{
-    if (until_us > dial->deadline_mono_us)
-        until_us = dial->deadline_mono_us;
-    for (*ready = false;;) {
-        int64_t left_ms = (until_us - clock_mono_us() + 999) / 1000;
-        struct pollfd fds[2] = {{.fd = cancel_fd(), .events = POLLIN},
-                                {.fd = dial->link.fd, .events = dial->link.events}};
-
-        if (cancel_check(err) < 0)
-            return -1;
-        if (poll(fds, 2,
-                 left_ms < 0       ? 0
-                 : left_ms > 60000 ? 60000
-                                   : (int)left_ms) < 0 &&
-            errno != EINTR)
-            return err_set_errno(err, errno, "poll");
-        if (cancel_check(err) < 0)
-            return -1;
-        *ready = fds[1].revents != 0;
-        if (*ready || left_ms <= 0)
-            return 0;
-    }
-}
 
 int64_t dial_patience(const struct dial *dial)
 {
@@ -52,7 +25,9 @@ int dial_wait(struct dial *dial, int64_t until_us, struct err *err)
 {
     bool ready;
 
-    if (wait_until(dial, until_us, &ready, err) < 0)
+    if (until_us > dial->deadline_mono_us)
+        until_us = dial->deadline_mono_us;
+    if (cancel_poll(dial->link.fd, dial->link.events, until_us, &ready, err) < 0)
         return -1;
     if (ready)
         return 0;
@@ -98,14 +73,11 @@ enum step dial_receive(struct dial *dial, void *data, size_t cap, size_t *len, i
 
 int dial_pause(struct dial *dial, int ms, struct err *err)
 {
-    struct pollfd stop = {.fd = cancel_fd(), .events = POLLIN};
     int64_t left_ms = (dial->deadline_mono_us - clock_mono_us()) / 1000;
 
     if (left_ms <= 0)
         return err_set(err, ERR_TIMEOUT, "the time given is over");
-    if (poll(&stop, 1, left_ms < ms ? (int)left_ms : ms) < 0 && errno != EINTR)
-        return err_set_errno(err, errno, "poll");
-    return cancel_check(err);
+    return cancel_wait(left_ms < ms ? (int)left_ms : ms, err);
 }
 
 /* --- connecting --- */

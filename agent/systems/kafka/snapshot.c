@@ -210,7 +210,7 @@ static void close_reader(struct snapshot *snapshot)
     snapshot->partition++;
 }
 
-/* Whether a partition is left; those without anything new are passed over. */
+/* Whether a partition is left. */
 static bool find_partition(struct snapshot *snapshot)
 {
     const struct kafka_cluster *cluster = &snapshot->facts.cluster;

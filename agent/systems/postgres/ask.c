@@ -74,33 +74,16 @@ static void cancel_command(struct pg_session *session)
 int pg_wait_socket(struct pg_session *session, short events, int timeout_ms, struct err *err)
 {
     int64_t until_us = clock_mono_us() + (int64_t)timeout_ms * 1000;
+    bool bounded = timeout_ms >= 0 && until_us < session->deadline_mono_us;
+    bool ready;
 
-    for (;;) {
-        int64_t now_us = clock_mono_us();
-        bool bounded = timeout_ms >= 0 && until_us < session->deadline_mono_us;
-        int64_t left_ms = ((bounded ? until_us : session->deadline_mono_us) - now_us + 999) / 1000;
-        struct pollfd fds[2] = {{.fd = PQsocket(session->connection), .events = events},
-                                {.fd = cancel_fd(), .events = POLLIN}};
-
-        if (cancel_check(err) < 0)
-            return -1;
-        if (poll(fds, 2,
-                 left_ms < 0       ? 0
-                 : left_ms > 60000 ? 60000
-                                   : (int)left_ms) < 0 &&
-            errno != EINTR)
-            return err_set_errno(err, errno, "poll");
-        if (cancel_check(err) < 0)
-            return -1;
-        if (fds[0].revents != 0)
-            return 1;
-        if (left_ms > 0)
-            continue;
-        if (bounded)
-            return 0;
-        return err_set(err, ERR_TIMEOUT, "the server at %s did not answer within the time given",
-                       session->place);
-    }
+    if (cancel_poll(PQsocket(session->connection), events,
+                    bounded ? until_us : session->deadline_mono_us, &ready, err) < 0)
+        return -1;
+    if (ready || bounded)
+        return ready;
+    return err_set(err, ERR_TIMEOUT, "the server at %s did not answer within the time given",
+                   session->place);
 }
 
 static enum err_kind kind_of(const char *state)

@@ -13,7 +13,6 @@
 #include "mem.h"
 #include "text.h"
 
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -83,8 +82,6 @@ static int lock_live(struct restoring *restoring, struct err *err)
     if (restoring->request.scratch)
         return 0;
     for (;;) {
-        struct pollfd stop = {.fd = cancel_fd(), .events = POLLIN};
-
         if (pg_take_lock(restoring->session, restoring->live, &taken, err) < 0)
             return -1;
         if (taken)
@@ -92,8 +89,8 @@ static int lock_live(struct restoring *restoring, struct err *err)
         if (!busy || clock_mono_us() > until_us)
             return err_set(err, ERR_REFUSED, "another restore of database %s is running at %s",
                            restoring->live, pg_session_place(restoring->session));
-        poll(&stop, 1, 100);
-        if (pg_lock_holder_is_busy(restoring->session, restoring->live, &busy, err) < 0)
+        if (cancel_wait(100, err) < 0 ||
+            pg_lock_holder_is_busy(restoring->session, restoring->live, &busy, err) < 0)
             return -1;
     }
 }

@@ -23,15 +23,13 @@
 // the kernel is told to gather more (SO_RCVLOWAT), and a timer asks for what stays below that.
 #include "redis_snapshot.h"
 
-#include "cancel.h"
 #include "clock.h"
 #include "log.h"
 #include "mem.h"
 #include "text.h"
+#include "wakeup.h"
 
 #include <assert.h>
-#include <ev.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -40,7 +38,7 @@
 #define LINE_CAP     512
 #define WINDOW_BYTES ((size_t)64 << 10)
 #define GATHER_BYTES (96 << 10)
-#define GATHER_S     0.01
+#define GATHER_US    10000
 #define NOT_A_HOST   "lifeboat-backup.invalid"
 
 struct replication {
@@ -55,10 +53,7 @@ struct replication {
     char mark[MARK_BYTES + 1];
     uint8_t *window;
     size_t window_len;
-    struct ev_loop *loop; /* not NULL while armed */
-    ev_io io;
-    ev_timer timer;
-    struct waker waker;
+    struct wakeup wakeup;
 };
 
 /* --- the handshake --- */
@@ -267,56 +262,19 @@ static enum step replication_read(struct source *source, struct span_out *out, s
     return step;
 }
 
-static void disarm(struct replication *from)
-{
-    if (from->loop != NULL) {
-        ev_io_stop(from->loop, &from->io);
-        ev_timer_stop(from->loop, &from->timer);
-    }
-    from->loop = NULL;
-}
-
-static void wake(struct replication *from)
-{
-    disarm(from);
-    from->waker.wake(from->waker.arg);
-}
-
-static void on_event(struct ev_loop *loop, ev_io *io, int events)
-{
-    (void)loop;
-    (void)events;
-    wake(io->data);
-}
-
-static void on_time(struct ev_loop *loop, ev_timer *timer, int events)
-{
-    (void)loop;
-    (void)events;
-    wake(timer->data);
-}
-
 static void replication_arm(struct source *source, struct ev_loop *loop, struct waker waker)
 {
     struct replication *from = (struct replication *)source;
-    int events = redis_conn_events(from->conn) == POLLOUT ? EV_WRITE : EV_READ;
 
-    disarm(from);
-    from->loop = loop;
-    from->waker = waker;
-    ev_io_init(&from->io, on_event, redis_conn_fd(from->conn), events);
-    from->io.data = from;
-    ev_io_start(loop, &from->io);
-    ev_timer_init(&from->timer, on_time, GATHER_S, 0);
-    from->timer.data = from;
-    ev_timer_start(loop, &from->timer);
+    wakeup_arm(&from->wakeup, loop, waker, redis_conn_fd(from->conn), redis_conn_events(from->conn),
+               GATHER_US);
 }
 
 static void replication_close(struct source *source)
 {
     struct replication *from = (struct replication *)source;
 
-    disarm(from);
+    wakeup_disarm(&from->wakeup);
     redis_conn_close(from->conn);
     free(from->window);
     free(from);

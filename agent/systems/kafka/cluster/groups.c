@@ -9,7 +9,6 @@
 #include "mem.h"
 #include "text.h"
 
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -318,13 +317,11 @@ static int attempt(const struct kafka_options *options, int64_t deadline_mono_us
 /* -1 when there may be no further attempt: the error stays. */
 static int may_repeat(int64_t until_us, int64_t deadline_mono_us, struct err *err)
 {
-    struct pollfd stop = {.fd = cancel_fd(), .events = POLLIN};
     int64_t now_us = clock_mono_us();
 
     if (err->kind != ERR_UNREACHABLE || now_us >= until_us || now_us >= deadline_mono_us)
         return -1;
-    poll(&stop, 1, ATTEMPTS_MS);
-    return cancel_check(err);
+    return cancel_wait(ATTEMPTS_MS, err);
 }
 
 int kafka_groups_take(const struct kafka_options *options, int64_t deadline_mono_us,

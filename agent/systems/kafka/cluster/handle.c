@@ -9,7 +9,6 @@
 #include "mem.h"
 #include "text.h"
 
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -231,14 +230,6 @@ static int slice_of(const struct kafka_handle *handle, int64_t until_us, int64_t
     return (int)(left_ms < slice_ms ? left_ms : slice_ms);
 }
 
-/* So long, or until the deadline or a wish to stop. */
-static void rest(const struct kafka_handle *handle, int ms)
-{
-    struct pollfd stop = {.fd = cancel_fd(), .events = POLLIN};
-
-    poll(&stop, 1, slice_of(handle, INT64_MAX, ms));
-}
-
 int kafka_handle_call(struct kafka_handle *handle, const char *what, kafka_call_fn *call, void *arg,
                       struct err *err)
 {
@@ -262,8 +253,8 @@ int kafka_handle_call(struct kafka_handle *handle, const char *what, kafka_call_
         /* While no broker is there, a longer wait would only delay a stop. */
         if (handle->answered && code == RD_KAFKA_RESP_ERR__TIMED_OUT)
             slice_ms *= 2;
-        else
-            rest(handle, SLICE_MS);
+        else if (cancel_wait(slice_of(handle, INT64_MAX, SLICE_MS), err) < 0)
+            return -1;
     }
 }
 
@@ -304,10 +295,11 @@ rd_kafka_AdminOptions_t *kafka_handle_admin(struct kafka_handle *handle, rd_kafk
 
 int kafka_handle_pause(struct kafka_handle *handle, int ms, struct err *err)
 {
-    rest(handle, ms);
+    if (cancel_wait(slice_of(handle, INT64_MAX, ms), err) < 0)
+        return -1;
     if (clock_mono_us() >= handle->deadline_mono_us)
         return err_set(err, ERR_TIMEOUT, "the time given is over");
-    return cancel_check(err);
+    return 0;
 }
 
 /* --- for owners --- */

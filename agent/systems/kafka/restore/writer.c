@@ -5,15 +5,15 @@
 // and its new one.
 #include "kafka_restoring.h"
 
-#include "clock.h"
 #include "log.h"
 #include "mem.h"
 #include "text.h"
+#include "wakeup.h"
 #include "wire/records.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <ev.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +24,7 @@
 #define UNDER_WAY_COUNT 50000
 #define BATCH_BYTES     1000000
 #define FLUSH_MS        5
-#define LOOK_AGAIN_S    0.1
+#define LOOK_AGAIN_US   100000
 #define PATIENCE        6 /* times the timeout */
 #define LEAST_TIME_MS   60000
 
@@ -34,13 +34,10 @@ struct kafka_writer {
     struct kafka_restoring *restoring;
     struct kafka_handle *handle;
     int wake_fd;
-    size_t bytes, count;  /* under way; keys and values */
-    size_t header_bytes;  /* of all since nothing was under way */
-    struct err failed;    /* what kept a record from being delivered */
-    struct ev_loop *loop; /* not NULL while armed */
-    ev_io io;
-    ev_timer timer;
-    struct waker waker;
+    size_t bytes, count; /* under way; keys and values */
+    size_t header_bytes; /* of all since nothing was under way */
+    struct err failed;   /* what kept a record from being delivered */
+    struct wakeup wakeup;
 };
 
 /* --- delivered --- */
@@ -220,6 +217,16 @@ static int64_t time_of(const struct kafka_record *record)
     return record->timestamp == 0 ? 1 : record->timestamp;
 }
 
+/* What was delivered. The descriptor is emptied first: what comes from then on makes it ready. */
+static void hear(struct kafka_writer *writer)
+{
+    uint64_t ignored;
+
+    while (read(writer->wake_fd, &ignored, sizeof ignored) > 0)
+        continue;
+    kafka_handle_poll(writer->handle);
+}
+
 static rd_kafka_error_t *produce(struct kafka_writer *writer, struct kafka_target *target,
                                  size_t partition, const struct kafka_record *record,
                                  rd_kafka_headers_t *headers)
@@ -262,7 +269,7 @@ enum step kafka_writer_send(struct kafka_writer *writer, struct kafka_target *ta
     size_t header_bytes = 0;
 
     if (is_full(writer, record))
-        kafka_handle_poll(writer->handle);
+        hear(writer);
     if (writer->failed.kind != ERR_NONE) {
         *err = writer->failed;
         return STEP_ERROR;
@@ -302,48 +309,12 @@ int kafka_writer_flush(struct kafka_writer *writer, struct err *err)
 
 /* --- waiting --- */
 
-static void wake(struct kafka_writer *writer)
-{
-    uint64_t ignored;
-
-    while (read(writer->wake_fd, &ignored, sizeof ignored) > 0)
-        continue;
-    kafka_writer_disarm(writer);
-    writer->waker.wake(writer->waker.arg);
-}
-
-static void on_io(struct ev_loop *loop, ev_io *io, int events)
-{
-    (void)loop;
-    (void)events;
-    wake(io->data);
-}
-
-static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
-{
-    (void)loop;
-    (void)events;
-    wake(timer->data);
-}
-
 void kafka_writer_arm(struct kafka_writer *writer, struct ev_loop *loop, struct waker waker)
 {
-    kafka_writer_disarm(writer);
-    writer->loop = loop;
-    writer->waker = waker;
-    ev_io_init(&writer->io, on_io, writer->wake_fd, EV_READ);
-    ev_timer_init(&writer->timer, on_timer, LOOK_AGAIN_S, 0.);
-    writer->io.data = writer;
-    writer->timer.data = writer;
-    ev_io_start(loop, &writer->io);
-    ev_timer_start(loop, &writer->timer);
+    wakeup_arm(&writer->wakeup, loop, waker, writer->wake_fd, POLLIN, LOOK_AGAIN_US);
 }
 
 void kafka_writer_disarm(struct kafka_writer *writer)
 {
-    if (writer->loop == NULL)
-        return;
-    ev_io_stop(writer->loop, &writer->io);
-    ev_timer_stop(writer->loop, &writer->timer);
-    writer->loop = NULL;
+    wakeup_disarm(&writer->wakeup);
 }

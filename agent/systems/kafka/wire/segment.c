@@ -6,12 +6,9 @@
 #include "cancel.h"
 #include "clock.h"
 #include "mem.h"
+#include "wakeup.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <ev.h>
-#include <limits.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,11 +17,8 @@ struct segment {
     struct kafka_partition *partition;
     uint64_t max_bytes, given_bytes;
     int64_t base_offset;
-    int64_t until_us;     /* after AGAIN */
-    struct ev_loop *loop; /* not NULL while armed */
-    ev_io io;
-    ev_timer timer;
-    struct waker waker;
+    int64_t until_us; /* after AGAIN */
+    struct wakeup wakeup;
 };
 
 /* --- giving --- */
@@ -100,61 +94,22 @@ static enum step segment_read(struct source *source, struct span_out *out, struc
 
 /* --- waiting --- */
 
-static void disarm(struct segment *segment)
-{
-    if (segment->loop == NULL)
-        return;
-    ev_io_stop(segment->loop, &segment->io);
-    ev_timer_stop(segment->loop, &segment->timer);
-    segment->loop = NULL;
-}
-
-static void wake(struct segment *segment)
-{
-    disarm(segment);
-    segment->waker.wake(segment->waker.arg);
-}
-
-static void on_event(struct ev_loop *loop, ev_io *io, int events)
-{
-    (void)loop;
-    (void)events;
-    wake(io->data);
-}
-
-static void on_time(struct ev_loop *loop, ev_timer *timer, int events)
-{
-    (void)loop;
-    (void)events;
-    wake(timer->data);
-}
-
 static void segment_arm(struct source *source, struct ev_loop *loop, struct waker waker)
 {
     struct segment *segment = (struct segment *)source;
     const struct kafka_partition *partition = segment->partition;
     int64_t left_us = segment->until_us - clock_mono_us();
 
-    disarm(segment);
-    segment->loop = loop;
-    segment->waker = waker;
-    ev_timer_init(&segment->timer, on_time, left_us > 0 ? (double)left_us / 1e6 : 0, 0);
-    segment->timer.data = segment;
-    ev_timer_start(loop, &segment->timer);
-    ev_io_init(&segment->io, on_event, -1, EV_READ);
-    if (!partition->asked)
-        return;
-    ev_io_set(&segment->io, kafka_broker_fd(partition->broker),
-              kafka_broker_events(partition->broker) == POLLOUT ? EV_WRITE : EV_READ);
-    segment->io.data = segment;
-    ev_io_start(loop, &segment->io);
+    wakeup_arm(
+        &segment->wakeup, loop, waker, partition->asked ? kafka_broker_fd(partition->broker) : -1,
+        partition->asked ? kafka_broker_events(partition->broker) : 0, left_us > 0 ? left_us : 0);
 }
 
 static void segment_close(struct source *source)
 {
     struct segment *segment = (struct segment *)source;
 
-    disarm(segment);
+    wakeup_disarm(&segment->wakeup);
     free(segment);
 }
 
@@ -170,21 +125,11 @@ static const struct source_ops segment_ops = {
 static int wait_until(const struct kafka_partition *partition, int64_t until_us, struct err *err)
 {
     int64_t deadline_us = kafka_fetcher_deadline(partition->fetcher);
-    int64_t left_us = (until_us < deadline_us ? until_us : deadline_us) - clock_mono_us();
-    int64_t left_ms = (left_us + 999) / 1000;
-    struct pollfd fds[2] = {{.fd = cancel_fd(), .events = POLLIN}, {.fd = -1}};
+    int fd = partition->asked ? kafka_broker_fd(partition->broker) : -1;
+    short events = partition->asked ? kafka_broker_events(partition->broker) : 0;
+    bool ready;
 
-    if (partition->asked) {
-        fds[1].fd = kafka_broker_fd(partition->broker);
-        fds[1].events = kafka_broker_events(partition->broker);
-    }
-    if (poll(fds, 2,
-             left_ms < 0         ? 0
-             : left_ms > INT_MAX ? INT_MAX
-                                 : (int)left_ms) < 0 &&
-        errno != EINTR)
-        return err_set_errno(err, errno, "poll");
-    return cancel_check(err);
+    return cancel_poll(fd, events, until_us < deadline_us ? until_us : deadline_us, &ready, err);
 }
 
 enum step kafka_partition_segment(struct kafka_partition *partition, uint64_t max_bytes,

@@ -8,22 +8,11 @@
 #include "mem.h"
 #include "text.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define ASK_EVERY_MS 50
-
-int redis_wait(int ms, struct err *err)
-{
-    struct pollfd stop = {.fd = cancel_fd(), .events = POLLIN};
-
-    if (poll(&stop, 1, ms) < 0 && errno != EINTR)
-        return err_set_errno(err, errno, "poll");
-    return cancel_check(err);
-}
 
 /* "keys=12,expires=3,..." of a database in INFO keyspace; 0 for one that is not there. */
 static void numbers_of(const char *keyspace, const char *database, long long *keys,
@@ -169,7 +158,7 @@ int redis_await_aof(struct restoring *restoring, json_t *findings, struct err *e
                            "file (aof_last_bgrewrite_status is %s): a restart would bring back the "
                            "old data; give it room, then say BGREWRITEAOF",
                            status);
-        if (busy && redis_wait(ASK_EVERY_MS, err) < 0)
+        if (busy && cancel_wait(ASK_EVERY_MS, err) < 0)
             return -1;
         if (busy && clock_mono_us() > restoring->request.deadline_mono_us)
             return err_set(err, ERR_TIMEOUT,

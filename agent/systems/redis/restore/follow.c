@@ -4,6 +4,7 @@
 // and makes it a primary again only when it still follows just that.
 #include "redis_restoring.h"
 
+#include "cancel.h"
 #include "clock.h"
 #include "file.h"
 #include "log.h"
@@ -79,7 +80,7 @@ static int promote(const struct redis_options *options, struct redis_conn **conn
         *err = why;
         if (why.kind != ERR_UNREACHABLE || clock_mono_us() + RETRY_MS * 1000 > until_us)
             return -1;
-        if (redis_wait(RETRY_MS, err) < 0)
+        if (cancel_wait(RETRY_MS, err) < 0)
             return -1;
     }
 }

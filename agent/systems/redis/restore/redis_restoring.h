@@ -49,9 +49,6 @@ int redis_preflight(struct restoring *restoring, struct err *err);
 /* The role, again, and the replication id of this moment. */
 int redis_ask_replid(struct restoring *restoring, struct err *err);
 
-/* Waits so long; -1 when a stop is wished for. */
-int redis_wait(int ms, struct err *err);
-
 /* Has the server follow serving. For a live one a note is left first, by which a later job finds
  * and undoes it (redis_clean). */
 int redis_follow(struct restoring *restoring, struct err *err);

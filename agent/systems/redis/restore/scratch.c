@@ -4,6 +4,7 @@
 // backup lies on disk. It dies with us.
 #include "redis_restoring.h"
 
+#include "cancel.h"
 #include "child.h"
 #include "clock.h"
 #include "file.h"
@@ -190,7 +191,7 @@ static int await_start(struct restoring *restoring, struct err *err)
             *err = why;
             return err_wrap(err, "the scratch server");
         }
-        if (redis_wait(20, err) < 0)
+        if (cancel_wait(20, err) < 0)
             return -1;
     }
 }

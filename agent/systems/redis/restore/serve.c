@@ -13,8 +13,8 @@
 #include "replica_words.h"
 #include "serve_link.h"
 #include "text.h"
+#include "wakeup.h"
 
-#include <ev.h>
 #include <openssl/rand.h>
 #include <poll.h>
 #include <stdio.h>
@@ -25,7 +25,7 @@
 #define COME_TIME_US  INT64_C(30000000)
 #define SPEAK_TIME_US INT64_C(10000000)
 #define ANSWER_BYTES  256
-#define LOOK_AGAIN_S  0.2
+#define LOOK_AGAIN_US 200000
 
 struct redis_serving {
     struct sink sink;
@@ -41,10 +41,7 @@ struct redis_serving {
     uint64_t bytes, sent;
     int64_t until_us; /* for the server to come, and for who came to speak */
     uint64_t shut_out;
-    struct ev_loop *loop; /* not NULL while armed */
-    ev_io io;
-    ev_timer timer;
-    struct waker waker;
+    struct wakeup wakeup;
 };
 
 /* --- who comes --- */
@@ -288,57 +285,20 @@ static enum step serving_commit(struct sink *sink, struct err *err)
 
 /* --- the ends of a sink --- */
 
-static void disarm(struct redis_serving *serving)
-{
-    if (serving->loop == NULL)
-        return;
-    ev_io_stop(serving->loop, &serving->io);
-    ev_timer_stop(serving->loop, &serving->timer);
-    serving->loop = NULL;
-}
-
-static void on_io(struct ev_loop *loop, ev_io *io, int events)
-{
-    struct redis_serving *serving = io->data;
-
-    (void)loop;
-    (void)events;
-    disarm(serving);
-    serving->waker.wake(serving->waker.arg);
-}
-
-static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
-{
-    struct redis_serving *serving = timer->data;
-
-    (void)loop;
-    (void)events;
-    disarm(serving);
-    serving->waker.wake(serving->waker.arg);
-}
-
 static void serving_arm(struct sink *sink, struct ev_loop *loop, struct waker waker)
 {
     struct redis_serving *serving = (struct redis_serving *)sink;
     bool listening = serving->state == SERVE_LISTENING;
-    int events = !listening && serving->link.events == POLLOUT ? EV_WRITE : EV_READ;
 
-    disarm(serving);
-    serving->loop = loop;
-    serving->waker = waker;
-    ev_io_init(&serving->io, on_io, listening ? serving->listener.fd : serving->link.fd, events);
-    serving->io.data = serving;
-    ev_io_start(loop, &serving->io);
     /* Until the payload goes, time is limited by our own clock. */
-    ev_timer_init(&serving->timer, on_timer, LOOK_AGAIN_S, 0.);
-    serving->timer.data = serving;
-    if (serving->state < SERVE_PAYLOAD)
-        ev_timer_start(loop, &serving->timer);
+    wakeup_arm(&serving->wakeup, loop, waker, listening ? serving->listener.fd : serving->link.fd,
+               listening ? POLLIN : serving->link.events,
+               serving->state < SERVE_PAYLOAD ? LOOK_AGAIN_US : -1);
 }
 
 static void serving_close(struct sink *sink)
 {
-    disarm((struct redis_serving *)sink);
+    wakeup_disarm(&((struct redis_serving *)sink)->wakeup);
 }
 
 static const struct sink_ops serving_ops = {
@@ -370,7 +330,7 @@ void redis_serving_close(struct redis_serving *serving)
 {
     if (serving == NULL)
         return;
-    disarm(serving);
+    wakeup_disarm(&serving->wakeup);
     net_link_close(&serving->link);
     serve_listener_close(&serving->listener);
     free(serving);
