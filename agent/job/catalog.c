@@ -13,13 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KIND_MANIFEST, KIND_DATA, KIND_VERIFIED, KIND_ADOPTED, KIND_OTHER };
+enum { KIND_MANIFEST, KIND_DATA, KIND_VERIFIED, KIND_ADOPTED, KIND_CLAIM, KIND_OTHER };
 
 static const char *const folders[] = {
-    [KIND_MANIFEST] = "manifests",
-    [KIND_DATA] = "data",
-    [KIND_VERIFIED] = "verified",
-    [KIND_ADOPTED] = "adopted",
+    [KIND_MANIFEST] = "manifests", [KIND_DATA] = "data",    [KIND_VERIFIED] = "verified",
+    [KIND_ADOPTED] = "adopted",    [KIND_CLAIM] = "claims",
 };
 
 /* "<root>/<lineage>/<folder>/<rest>" taken apart. */
@@ -112,6 +110,14 @@ static void add_file(struct catalog *catalog, const struct key_parts *parts, con
     snprintf(file->id, sizeof file->id, "%s", id);
 }
 
+static void add_claim(struct catalog *catalog, const struct store_entry *entry)
+{
+    catalog->claims =
+        mem_realloc(catalog->claims, (catalog->claim_count + 1) * sizeof *catalog->claims);
+    catalog->claims[catalog->claim_count++] =
+        (struct claim_file){.key = mem_strdup(entry->key), .modified_ms = entry->modified_ms};
+}
+
 static int on_entry(void *arg, const struct store_entry *entry, struct err *err)
 {
     struct loading *loading = arg;
@@ -122,6 +128,10 @@ static int on_entry(void *arg, const struct store_entry *entry, struct err *err)
     (void)err;
     if (!take_apart(loading->site->root, entry->key, &parts))
         return 0;
+    if (parts.kind == KIND_CLAIM) {
+        add_claim(loading->catalog, entry);
+        return 0;
+    }
     tail = take_id(parts.rest, id);
     if (tail == NULL)
         return 0;
@@ -280,6 +290,9 @@ void catalog_free(struct catalog *catalog)
         free(catalog->files[i].key);
         free(catalog->files[i].lineage);
     }
+    for (size_t i = 0; i < catalog->claim_count; i++)
+        free(catalog->claims[i].key);
+    free(catalog->claims);
     free(catalog->backups);
     free(catalog->files);
     free(catalog);

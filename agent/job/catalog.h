@@ -29,11 +29,19 @@ struct backup_file {
     int64_t modified_ms; /* by the store's clock */
 };
 
+/* A file in claims/: of a slot of the schedule, of no backup. */
+struct claim_file {
+    char *key;
+    int64_t modified_ms; /* by the store's clock */
+};
+
 struct catalog {
     struct backup *backups; /* by lineage, then by recovery point, oldest first */
     size_t count;
     struct backup_file *files; /* in the order of their keys */
     size_t file_count;
+    struct claim_file *claims;
+    size_t claim_count;
     size_t unreadable; /* backups whose manifest is NULL; each was logged */
 };
 

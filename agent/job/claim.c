@@ -262,44 +262,21 @@ void claim_end(struct claim *claim, bool done)
     free(claim);
 }
 
-/* --- those of long ago --- */
-
-struct sweep {
-    size_t folder_len;
-    int64_t before_ms;
-    char **keys;
-    size_t count;
-};
-
-static int on_old(void *arg, const struct store_entry *entry, struct err *err)
+int claim_sweep(struct site *site, const struct catalog *catalog, int64_t store_ms, struct err *err)
 {
-    struct sweep *sweep = arg;
-    char when[17];
-    int64_t slot_ms;
+    int64_t before_ms = store_ms - site->component->orphan_age_ms;
 
-    (void)err;
-    snprintf(when, sizeof when, "%.16s", entry->key + sweep->folder_len);
-    if (clock_parse(when, &slot_ms) < 0 || slot_ms >= sweep->before_ms ||
-        entry->modified_ms >= sweep->before_ms)
-        return 0;
-    sweep->keys = mem_realloc(sweep->keys, (sweep->count + 1) * sizeof *sweep->keys);
-    sweep->keys[sweep->count++] = mem_strdup(entry->key);
-    return 0;
-}
+    for (size_t i = 0; i < catalog->claim_count; i++) {
+        const struct claim_file *file = &catalog->claims[i];
+        char when[17];
+        int64_t slot_ms;
 
-int claim_sweep(struct site *site, const char *lineage, int64_t store_ms, struct err *err)
-{
-    char *folder = folder_of(site, lineage);
-    struct sweep sweep = {.folder_len = strlen(folder),
-                          .before_ms = store_ms - site->component->orphan_age_ms};
-    int rc = site->store->ops->list(site->store, folder, on_old, &sweep, err);
-
-    for (size_t i = 0; i < sweep.count; i++) {
-        if (rc == 0)
-            rc = site->store->ops->remove(site->store, sweep.keys[i], err);
-        free(sweep.keys[i]);
+        snprintf(when, sizeof when, "%.16s", strrchr(file->key, '/') + 1);
+        if (clock_parse(when, &slot_ms) < 0 || slot_ms >= before_ms ||
+            file->modified_ms >= before_ms)
+            continue;
+        if (site->store->ops->remove(site->store, file->key, err) < 0)
+            return -1;
     }
-    free(sweep.keys);
-    free(folder);
-    return rc;
+    return 0;
 }

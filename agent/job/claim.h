@@ -10,6 +10,7 @@
 //   claims/20261125T020000Z-2.json          the second who claims it, and so on
 #pragma once
 
+#include "catalog.h"
 #include "pump.h"
 #include "site.h"
 
@@ -25,5 +26,6 @@ struct pump_watcher claim_watcher(struct claim *claim, const struct pump_watcher
 /* Says how it ended, and frees. That it cannot be said is logged: then the claim runs out. */
 void claim_end(struct claim *claim, bool done);
 
-/* Removes those whose slot is older than orphan_age. */
-int claim_sweep(struct site *site, const char *lineage, int64_t store_ms, struct err *err);
+/* Removes those of the catalog, which is site's, whose slot is older than orphan_age. */
+int claim_sweep(struct site *site, const struct catalog *catalog, int64_t store_ms,
+                struct err *err);

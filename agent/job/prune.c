@@ -191,12 +191,12 @@ static int retain(struct pruning *pruning, struct text *seen, struct err *err)
     for (size_t i = 0; i < catalog->count;) {
         struct lineage_range range = range_from(catalog, i);
 
-        if (prune_lineage(pruning, range, err) < 0 ||
-            (!pruning->dry_run &&
-             claim_sweep(site, catalog->backups[i].lineage, store_ms, err) < 0))
+        if (prune_lineage(pruning, range, err) < 0)
             goto out;
         i = range.end;
     }
+    if (!pruning->dry_run && claim_sweep(site, catalog, store_ms, err) < 0)
+        goto out;
     rc = orphan_sweep(site, catalog, store_ms, pruning->dry_run, pruning->watcher, pruning->result,
                       seen, err);
 out:
