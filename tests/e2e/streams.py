@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of Kafka share: a component, its backups and their manifests, and records that are hard to keep."""
+"""What the tests of Kafka share: fixtures, a component, its backups and their manifests, and records that are hard to keep."""
 from __future__ import annotations
 
 import configs
-from harness.kafka import Record
+import pytest
+from harness.kafka import VERSIONS, Kafka, Record
 
 NAME = "streams"
 
@@ -13,6 +14,25 @@ def component(bootstrap, *topics, **more):
     section = {"bootstrap": bootstrap, "topics": list(topics) or ["re:.*"], "timeout": "10s", **more.pop("kafka", {})}
     return {"name": NAME, "system": "kafka", "kafka": section, "stores": ["disk"], "retention": "forever",
             "attempts": 1, **more}
+
+
+@pytest.fixture(name="boat")
+def _boat(agent, tmp_path):
+    """make(bootstrap, topic, ..., kafka={...}): lifeboat with one component of this cluster."""
+    return lambda bootstrap, *topics, **more: agent(configs.config(tmp_path, component(bootstrap, *topics, **more)))
+
+
+@pytest.fixture(name="broker", scope="module", params=VERSIONS)
+def _broker(request):
+    """Each version in turn, shared by the file: each test has topics of its own."""
+    with Kafka(request.param) as broker:
+        yield broker
+
+
+@pytest.fixture(name="topic")
+def _topic(request):
+    """A name of the test's own."""
+    return "".join(c if c.isalnum() else "-" for c in request.node.name)[:80]
 
 
 def backup(boat, *args):

@@ -11,28 +11,10 @@ import signal
 import configs
 import pytest
 from harness import scene as scenes
-from harness.kafka import VERSIONS, Cluster, Kafka, KafkaError, Record
+from harness.kafka import Cluster, Kafka, KafkaError, Record
 from harness.process import wait_until
 from streams import NAME, STRANGE, backup, component, manifest
-
-
-@pytest.fixture(name="boat")
-def _boat(agent, tmp_path):
-    """make(bootstrap, topic, ..., kafka={...}): lifeboat with one component of this cluster."""
-    return lambda bootstrap, *topics, **more: agent(configs.config(tmp_path, component(bootstrap, *topics, **more)))
-
-
-@pytest.fixture(name="broker", scope="module", params=VERSIONS)
-def _broker(request):
-    """Each version in turn, shared by the file: each test has topics of its own."""
-    with Kafka(request.param) as broker:
-        yield broker
-
-
-@pytest.fixture(name="topic")
-def _topic(request):
-    """A name of the test's own."""
-    return "".join(c if c.isalnum() else "-" for c in request.node.name)[:80]
+from streams import _boat, _broker, _topic  # noqa: F401, fixtures
 
 
 def restore(boat, *args, target=NAME):
