@@ -297,7 +297,10 @@ class Client:
                   config={"compression.type": compression, "transaction.timeout.ms": str(timeout_ms)})
 
     def end(self, transaction: str, commit: bool = True) -> None:
+        """Returns when its markers are written: the client is told before that."""
         self.call("end", transaction=transaction, commit=commit)
+        process.wait_until(lambda: not self.call("transaction", transaction=transaction).startswith("PREPARE"), 30,
+                           "the markers of the transaction are written")
 
     def producers(self, topic: str, partition: int = 0) -> list[dict[str, Any]]:
         """Of each that the broker knows: producer, epoch, open_at (where its open transaction begins, or None)."""

@@ -58,6 +58,10 @@ final class Topics {
             Map.of(partition(in), RecordsToDelete.beforeOffset(in.get("before").asLong()))).all().get());
         operations.put("producers", Topics::producers);
         operations.put("abort_hanging", Topics::abortHanging);
+        operations.put("transaction", in -> {
+            String id = in.get("transaction").asText();
+            return admin(in).describeTransactions(List.of(id)).description(id).get().state().name();
+        });
         operations.put("reassign", Topics::reassign);
         operations.put("elect_preferred", in -> {
             admin(in).electLeaders(ElectionType.PREFERRED, Set.of(partition(in))).all().get();

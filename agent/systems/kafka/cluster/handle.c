@@ -108,6 +108,16 @@ static void keep_line(const char *said, char *line, size_t cap)
     log_mask(line);
 }
 
+/* A connection that was made and then lost, before any answer: a wrong kind of listener does that.
+ * The library mostly says so, but not when the end comes while it sends. */
+static bool is_lost_at_once(const struct kafka_handle *handle, rd_kafka_resp_err_t code,
+                            const char *line)
+{
+    return code == RD_KAFKA_RESP_ERR__TRANSPORT && !handle->answered &&
+           strstr(line, "in state ") != NULL && strstr(line, "in state CONNECT") == NULL &&
+           strstr(line, "security.protocol") == NULL;
+}
+
 static void note_error(struct kafka_handle *handle, rd_kafka_event_t *event)
 {
     rd_kafka_resp_err_t code = rd_kafka_event_error(event);
@@ -121,6 +131,9 @@ static void note_error(struct kafka_handle *handle, rd_kafka_event_t *event)
         return;
     }
     err_set(&handle->cause, kafka_kind_of(code), "%s", line);
+    if (is_lost_at_once(handle, code, line))
+        err_set(&handle->cause, ERR_UNREACHABLE,
+                "%s; is security: what this listener of the broker expects?", line);
     if (code == RD_KAFKA_RESP_ERR__AUTHENTICATION && handle->old_scram)
         err_set(&handle->cause, ERR_DENIED,
                 "%s; if user and password are right: librdkafka %s cannot log in by SCRAM to Kafka "
