@@ -46,7 +46,7 @@ const struct command commands[] = {
      .help = "restore, prove, and put in the place of the live data, which is kept",
      .flags = FLAG_STORE | FLAG_FROM | FLAG_TO | FLAG_YES | FLAG_GLOBALS | FLAG_LEAVE_REPLICATION |
               FLAG_DROP_OLD | FLAG_NO_SAFETY | FLAG_IF_EMPTY | FLAG_TOPIC | FLAG_TO_TOPIC |
-              FLAG_UNTIL,
+              FLAG_UNTIL | FLAG_APPEND | FLAG_REPLACE,
      .run = cmd_restore},
     {.name = "drill",
      .arguments = "[COMPONENT[@BACKUP]...]",
@@ -96,6 +96,9 @@ static const struct flag_row flag_rows[] = {
     {"topic", "NAME", "Kafka: only this topic", FLAG_TOPIC},
     {"to-topic", "PATTERN", "Kafka: into topics of these names, e.g. restored-*", FLAG_TO_TOPIC},
     {"until", "TIME", "Kafka: no record of a later time", FLAG_UNTIL},
+    {"append", NULL, "Kafka: behind the records that are there", FLAG_APPEND},
+    {"replace", NULL, "Kafka: delete the topics that are there, once the new records are proven",
+     FLAG_REPLACE},
     {"full", NULL, "Kafka: all, not only what is new", FLAG_FULL},
 };
 
@@ -199,6 +202,12 @@ static void set_flag(struct invocation *in, unsigned flag, const char *value)
         break;
     case FLAG_IF_EMPTY:
         in->if_empty = true;
+        break;
+    case FLAG_APPEND:
+        in->append = true;
+        break;
+    case FLAG_REPLACE:
+        in->replace = true;
         break;
     default:
         in->full = true;

@@ -25,6 +25,8 @@ enum command_flag {
     FLAG_TOPIC = 1 << 13,
     FLAG_TO_TOPIC = 1 << 14,
     FLAG_UNTIL = 1 << 15,
+    FLAG_APPEND = 1 << 16,
+    FLAG_REPLACE = 1 << 17,
 };
 
 struct command {

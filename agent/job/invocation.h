@@ -13,7 +13,7 @@ struct invocation {
     const char *to;    /* --to */
     const char *topic, *to_topic, *until;
     bool json, all, yes, dry_run, grants, globals, leave_replication, drop_old, no_safety, if_empty,
-        full;
+        full, append, replace;
     char **targets; /* "COMPONENT[@BACKUP]" */
     size_t target_count;
 };

@@ -146,6 +146,8 @@ int restore_run(const struct ancestry *ancestry, const struct restore_wish *wish
         .topic = wish->topic,
         .to_topic = wish->to_topic,
         .until_ms = wish->until_ms,
+        .append = wish->append,
+        .replace = wish->replace,
         .scratch = wish->scratch,
         .globals = wish->globals,
         .leave_replication = wish->leave_replication,

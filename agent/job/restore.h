@@ -11,6 +11,7 @@ struct restore_wish {
     const char *to;               /* NULL: replace what is live */
     const char *topic, *to_topic; /* as restore_request says; so is the time */
     int64_t until_ms;
+    bool append, replace;
     bool scratch, globals, leave_replication, drop_old;
     bool no_safety; /* no backup of what is live, where the system loses it early */
     /* Shows the stake and answers whether to go on; NULL: go on. Returns 0, or -1 with err. */

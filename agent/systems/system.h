@@ -43,6 +43,8 @@ struct restore_request {
     const char *topic;      /* only this one; NULL: all */
     const char *to_topic;   /* into topics of these names, * standing for their own; NULL: those */
     int64_t until_ms;       /* no record of a later time, nor what comes after one; 0: all */
+    bool append;            /* behind what is there already */
+    bool replace;           /* what is there is deleted, once its replacement is proven */
     bool scratch;           /* drill: into a place of its own, dropped at close */
     bool globals;           /* make the roles that are missing */
     bool leave_replication; /* go on although subscriptions or slots stay with the old database */
@@ -94,7 +96,7 @@ struct system_ops {
      * may be gone. So the whole backup is proven before restore_begin, and what is live is backed
      * up and that proven too, unless told otherwise. */
     bool replaces_in_place;
-    /* Knows --topic, --to-topic and --until of restore. */
+    /* Knows --topic, --to-topic, --until, --append and --replace of restore. */
     bool picks_topics;
     /* With --if-empty: *what is what data there is at the place that --to names (free it), NULL
      * when there is none. NULL: the system does not know --if-empty. */

@@ -28,7 +28,13 @@ struct question {
 /* Whether what is live is restored, and whole. */
 static bool is_in_place(const struct invocation *in)
 {
-    return in->to == NULL && in->topic == NULL && in->to_topic == NULL;
+    return in->to == NULL && in->topic == NULL && in->to_topic == NULL && !in->append;
+}
+
+static bool is_about_topics(const struct invocation *in)
+{
+    return in->topic != NULL || in->to_topic != NULL || in->until != NULL || in->append ||
+           in->replace;
 }
 
 /* "recovery point 02:45:00Z, you lose 13 min 22 s; the last drill took 19 min" */
@@ -176,10 +182,15 @@ static int look_before(struct job *job, const struct target *target, struct err 
         return err_set(err, ERR_USAGE,
                        "--no-safety is for a restore that replaces live data in place; this one "
                        "keeps it anyway");
-    if (!system->picks_topics &&
-        (job->in->topic != NULL || job->in->to_topic != NULL || job->in->until != NULL))
-        return err_set(err, ERR_USAGE, "--topic, --to-topic and --until are for Kafka; %s is of %s",
+    if (!system->picks_topics && is_about_topics(job->in))
+        return err_set(err, ERR_USAGE,
+                       "--topic, --to-topic, --until, --append and --replace are for Kafka; %s is "
+                       "of %s",
                        target->component->name, system->name);
+    if (job->in->append && job->in->replace)
+        return err_set(err, ERR_USAGE,
+                       "--append keeps the records that are there, --replace deletes them: give "
+                       "one of them");
     if (!job->in->if_empty)
         return 0;
     if (job->in->to == NULL || system->restore_occupied == NULL)
@@ -223,6 +234,8 @@ static int restore_chosen(struct job *job, const struct target *target, struct e
             .topic = job->in->topic,
             .to_topic = job->in->to_topic,
             .until_ms = until_ms,
+            .append = job->in->append,
+            .replace = job->in->replace,
             .globals = job->in->globals,
             .leave_replication = job->in->leave_replication,
             .drop_old = job->in->drop_old,

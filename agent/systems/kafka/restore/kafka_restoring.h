@@ -7,6 +7,7 @@
 #include "offset_map.h"
 #include "offsets.h"
 #include "record_digest.h"
+#include "restore_note.h"
 #include "system.h"
 
 struct kafka_writer;
@@ -22,9 +23,10 @@ struct kafka_target_partition {
 
     /* While it is written. */
     size_t segments_seen;
-    int64_t last_offset; /* of the last record looked at; -1 */
-    bool stopped;        /* --until was reached */
-    uint64_t sent, delivered;
+    int64_t last_offset;      /* of the last record looked at; -1 */
+    bool stopped;             /* --until was reached */
+    uint64_t sent, delivered; /* with those that an earlier append wrote: so many */
+    uint64_t already;
     char sha256[65];                    /* of what was sent, once it was compared */
     struct kafka_record_digest *digest; /* of what was sent; NULL before the first */
 
@@ -36,25 +38,15 @@ struct kafka_target_partition {
 struct kafka_target {
     const struct kafka_topic *from; /* in the facts of the tip */
     char *name;
+    /* With --replace, else NULL: the scratch topic while name is the real one, and the other way
+     * round. */
+    char *other;
     struct kafka_target_partition *partitions; /* as many as from has */
     uint64_t records;                          /* at most, by the manifests */
-    bool there;                                /* it was there before, empty */
+    bool there;                                /* it was there before */
+    bool append;                               /* and is kept, with what is in it */
+    uint64_t held;                             /* offsets in it then */
     rd_kafka_topic_t *rkt;                     /* the writer's; NULL before the first record */
-};
-
-/* A topic that a restore made or fills: for taking it back, by this process or a later one. */
-struct kafka_noted {
-    char *name;
-    char *id;       /* NULL: not known yet, or never */
-    bool there;     /* it was there before, empty: it is emptied, not deleted */
-    bool filling;   /* it was found empty again, and then written to */
-    json_t *config; /* what was set for it before; NULL unless there */
-};
-
-struct kafka_note {
-    char *cluster; /* id */
-    struct kafka_noted *topics;
-    size_t count;
 };
 
 struct kafka_restoring {
@@ -69,6 +61,8 @@ struct kafka_restoring {
     struct kafka_facts there;       /* the targets in their cluster, as far as they are there */
     struct kafka_note note;         /* what is to be taken back; empty at success */
     struct kafka_writer *writer;
+    bool copying;             /* from scratch topics: the maps are made */
+    bool foreign;             /* somebody else wrote to a target */
     int64_t moved_timestamps; /* records of timestamp 0, which the library cannot write */
     json_t *warnings;         /* texts, for the findings */
 };
@@ -80,19 +74,26 @@ int kafka_targets_make(struct kafka_restoring *restoring, struct err *err);
 void kafka_targets_free(struct kafka_restoring *restoring);
 /* Lent; NULL: not one that is restored. name: in the backup. */
 struct kafka_target *kafka_target_of(const struct kafka_restoring *restoring, const char *name);
+/* Each name changes places with the other one. */
+void kafka_targets_turn(struct kafka_restoring *restoring);
 
 /* --- place.c: the topics in the cluster --- */
 
-/* Asks for the targets that are there. ERR_EXISTS: one that is not empty, or has another number of
- * partitions. */
+/* Asks for the targets that are there. ERR_EXISTS: one that cannot be restored into as the request
+ * says. */
 int kafka_place_check(struct kafka_restoring *restoring, struct err *err);
 /* Makes the missing ones, puts all under settings that change no record and remove none, and waits
  * until all have leaders and ids. The note is on disk before anything is done. */
 int kafka_place_make(struct kafka_restoring *restoring, struct err *err);
+/* The same of topics that are not there; they are in the note. */
+int kafka_place_fill(struct kafka_restoring *restoring, struct err *err);
+/* Asks again which of the targets are there. */
+int kafka_place_find(struct kafka_restoring *restoring, struct err *err);
+/* Where an append that was begun begins (an array of offsets, lent); NULL: its topic is another
+ * one now. */
+const json_t *kafka_place_starts(const json_t *begun, const struct kafka_topic *topic);
 /* Asks again where they begin and end. */
 int kafka_place_ask(struct kafka_restoring *restoring, struct err *err);
-/* Puts the configuration of the backup on. */
-int kafka_place_configure(struct kafka_restoring *restoring, struct err *err);
 
 /* --- topic_admin.c: asking for changes --- */
 
@@ -108,20 +109,27 @@ int kafka_admin_configure(struct kafka_handle *handle, const char *name, const j
 int kafka_admin_empty(struct kafka_handle *handle, const struct kafka_topic *topic,
                       struct err *err);
 
-/* --- note.c --- */
+/* --- configure.c --- */
 
-int kafka_note_write(const struct kafka_restoring *restoring, struct err *err);
-/* Deletes or empties what is in the note, and removes it. */
-int kafka_note_undo(const struct component_options *component, const char *state_path,
-                    struct kafka_note *note, struct err *err);
-/* It worked: the note goes. */
-int kafka_note_remove(const struct component_options *component, const char *state_path,
-                      struct kafka_note *note, struct err *err);
-void kafka_note_fini(struct kafka_note *note);
-/* ERR_EXISTS: one is there, which clean could not undo. */
-int kafka_note_absent(const struct component_options *component, const char *state_path,
-                      struct err *err);
-void kafka_clean(const struct component_options *component, const char *state_path);
+/* Sets just that for a topic. What these brokers do not take is left out, and told in warnings (may
+ * be NULL). */
+int kafka_configure(struct kafka_handle *handle, const char *topic, const json_t *settings,
+                    json_t *warnings, struct err *err);
+/* Puts the configuration of the backup on, or, where it was appended, the one that was there. From
+ * its first step on nothing is taken back any more. */
+int kafka_configure_all(struct kafka_restoring *restoring, struct err *err);
+json_t *kafka_settings_of(const struct kafka_topic *topic);
+
+/* --- replace.c --- */
+
+/* The targets stand proven in scratch topics: deletes the topics that they replace, makes them
+ * anew, copies, and proves again. */
+int kafka_replace(struct kafka_restoring *restoring, struct err *err);
+/* Deletes the scratch topics of these targets, of earlier restores too. */
+int kafka_replace_end(struct kafka_restoring *restoring, struct err *err);
+/* Deletes the scratch topic that kept names (restore_note.h), if it is the very one. */
+int kafka_kept_remove(struct kafka_handle *handle, const struct kafka_cluster *cluster,
+                      const json_t *kept, struct err *err);
 
 /* --- writer.c --- */
 
@@ -142,6 +150,9 @@ void kafka_writer_disarm(struct kafka_writer *writer);
 /* For a segment of one of the targets. */
 int kafka_segment_sink(struct kafka_restoring *restoring, const struct manifest *manifest,
                        const char *object, struct sink **sink, struct err *err);
+/* For verbatim batches of what a restore wrote, to be written again. */
+struct sink *kafka_copy_sink(struct kafka_restoring *restoring, struct kafka_target *target,
+                             size_t partition);
 
 /* --- readback.c --- */
 

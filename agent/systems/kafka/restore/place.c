@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The topics in the cluster. While they are filled they stand under settings that let every record
-// in as it is and remove none: the configuration of the backup comes last, or retention would eat
+// in as it is and remove none: their configuration comes last (configure.c), or retention would eat
 // what is old before it is compared.
 #include "kafka_restoring.h"
 
 #include "clock.h"
 #include "facts_take.h"
-#include "log.h"
 #include "manifest.h"
 #include "mem.h"
 #include "text.h"
@@ -23,7 +22,7 @@ static struct kafka_handle *handle_of(const struct kafka_restoring *restoring)
     return kafka_offsets_handle(restoring->offsets);
 }
 
-static int find_targets(struct kafka_restoring *restoring, struct err *err)
+int kafka_place_find(struct kafka_restoring *restoring, struct err *err)
 {
     const char **names = mem_calloc(restoring->target_count + 1, sizeof *names);
     struct kafka_cluster found = {.id = NULL};
@@ -42,21 +41,77 @@ static int find_targets(struct kafka_restoring *restoring, struct err *err)
 
 /* --- before anything is done --- */
 
+static int check_partitions(const struct kafka_target *target, const struct kafka_topic *topic,
+                            const char *remedy, struct err *err)
+{
+    if (topic->partition_count == target->from->partition_count)
+        return 0;
+    return err_set(err, ERR_EXISTS, "topic %s exists with %zu partitions, the backup has %zu: %s",
+                   topic->name, topic->partition_count, target->from->partition_count, remedy);
+}
+
 static int check_empty(const struct kafka_target *target, const struct kafka_topic *topic,
                        struct err *err)
 {
-    if (topic->partition_count != target->from->partition_count)
-        return err_set(err, ERR_EXISTS,
-                       "topic %s exists with %zu partitions, the backup has %zu: restore beside it "
-                       "with --to-topic, or delete the topic first",
-                       topic->name, topic->partition_count, target->from->partition_count);
+    static const char remedy[] = "restore beside it with --to-topic, or --replace it";
+
+    if (check_partitions(target, topic, remedy, err) < 0)
+        return -1;
     for (size_t p = 0; p < topic->partition_count; p++)
         if (topic->partitions[p].start < topic->partitions[p].high)
             return err_set(err, ERR_EXISTS,
                            "topic %s exists and is not empty (partition %zu has offsets %lld to "
-                           "%lld): restore beside it with --to-topic, or delete the topic first",
+                           "%lld): %s, or --append to it",
                            topic->name, p, (long long)topic->partitions[p].start,
-                           (long long)topic->partitions[p].high - 1);
+                           (long long)topic->partitions[p].high - 1, remedy);
+    return 0;
+}
+
+/* Only the backup that was begun there may go on there, or records would be there twice. */
+static int check_appended(const struct kafka_restoring *restoring, const struct kafka_topic *topic,
+                          struct err *err)
+{
+    const json_t *begun = kafka_note_find(restoring->note.appended, topic->name);
+    const char *backup = json_string_value(json_object_get(begun, "backup"));
+    json_int_t until_ms = json_integer_value(json_object_get(begun, "until_ms"));
+
+    if (begun == NULL ||
+        (backup != NULL && strcmp(backup, restoring->request.manifest->id) == 0 &&
+         until_ms == restoring->request.until_ms && kafka_place_starts(begun, topic) != NULL))
+        return 0;
+    return err_set(
+        err, ERR_EXISTS,
+        "topic %s: backup %s was begun to be appended to it, and only that one can go on "
+        "there, with the same --until; to give it up, remove %s",
+        topic->name, backup == NULL ? "" : backup, restoring->note.path);
+}
+
+static int check_one(struct kafka_restoring *restoring, struct kafka_target *target,
+                     const struct kafka_topic *topic, struct err *err)
+{
+    target->held = 0;
+    for (size_t p = 0; p < topic->partition_count; p++)
+        target->held += (uint64_t)(topic->partitions[p].high - topic->partitions[p].start);
+    if (restoring->request.replace && target->from->config_known)
+        return 0;
+    if (restoring->request.replace)
+        return err_set(
+            err, ERR_REFUSED,
+            "topic %s: the backup does not have its configuration, which --replace would "
+            "lose; restore beside it with --to-topic",
+            topic->name);
+    target->append = restoring->request.append;
+    if (target->append &&
+        (check_partitions(target, topic, "restore beside it with --to-topic", err) < 0 ||
+         check_appended(restoring, topic, err) < 0))
+        return -1;
+    if (!target->append && check_empty(target, topic, err) < 0)
+        return -1;
+    if (!topic->config_known)
+        return err_set(err, ERR_DENIED,
+                       "topic %s exists, and its configuration cannot be read, so it could not be "
+                       "put back: the right DescribeConfigs on it is missing",
+                       topic->name);
     return 0;
 }
 
@@ -67,16 +122,28 @@ int kafka_place_ask(struct kafka_restoring *restoring, struct err *err)
     return kafka_offsets_take(restoring->offsets, &restoring->there.cluster, &moment_ms, err);
 }
 
+static int check_note(const struct kafka_restoring *restoring, struct err *err)
+{
+    const struct kafka_note *note = &restoring->note;
+
+    if (note->cluster == NULL || strcmp(note->cluster, restoring->there.cluster.id) == 0)
+        return 0;
+    return err_set(
+        err, ERR_REFUSED,
+        "an earlier restore into cluster %s is not ended, this is cluster %s; to give it "
+        "up, remove %s",
+        note->cluster, restoring->there.cluster.id, note->path);
+}
+
 int kafka_place_check(struct kafka_restoring *restoring, struct err *err)
 {
-    if (find_targets(restoring, err) < 0)
+    if (kafka_place_find(restoring, err) < 0 || check_note(restoring, err) < 0)
         return -1;
-    if (restoring->there.cluster.topic_count == 0)
-        return 0;
-    if (kafka_configs_take(handle_of(restoring), &restoring->there, err) < 0 ||
-        kafka_ids_take(restoring->options, restoring->request.deadline_mono_us, &restoring->there,
-                       err) < 0 ||
-        kafka_place_ask(restoring, err) < 0)
+    if (restoring->there.cluster.topic_count > 0 &&
+        (kafka_configs_take(handle_of(restoring), &restoring->there, err) < 0 ||
+         kafka_ids_take(restoring->options, restoring->request.deadline_mono_us, &restoring->there,
+                        err) < 0 ||
+         kafka_place_ask(restoring, err) < 0))
         return -1;
     for (size_t i = 0; i < restoring->target_count; i++) {
         struct kafka_target *target = &restoring->targets[i];
@@ -84,29 +151,13 @@ int kafka_place_check(struct kafka_restoring *restoring, struct err *err)
             kafka_cluster_topic(&restoring->there.cluster, target->name);
 
         target->there = topic != NULL;
-        if (topic == NULL)
-            continue;
-        if (check_empty(target, topic, err) < 0)
+        if (topic != NULL && check_one(restoring, target, topic, err) < 0)
             return -1;
-        if (!topic->config_known)
-            return err_set(err, ERR_DENIED,
-                           "topic %s exists, and its configuration cannot be read, so it could not "
-                           "be put back: the right DescribeConfigs on it is missing",
-                           topic->name);
     }
     return 0;
 }
 
 /* --- making --- */
-
-static json_t *settings_of(const struct kafka_topic *topic)
-{
-    json_t *settings = json_object();
-
-    for (size_t i = 0; i < topic->config_count; i++)
-        json_object_set_new(settings, topic->configs[i].name, json_string(topic->configs[i].value));
-    return settings;
-}
 
 /* older: of brokers before Kafka 3.6, which know one bound of times instead of two. */
 static json_t *safe_settings(bool older)
@@ -130,19 +181,19 @@ static void fill_note(struct kafka_restoring *restoring)
 {
     struct kafka_note *note = &restoring->note;
 
-    note->cluster = mem_strdup(restoring->there.cluster.id);
-    note->topics = mem_calloc(restoring->target_count + 1, sizeof *note->topics);
+    if (note->cluster == NULL)
+        note->cluster = mem_strdup(restoring->there.cluster.id);
     for (size_t i = 0; i < restoring->target_count; i++) {
         const struct kafka_target *target = &restoring->targets[i];
         const struct kafka_topic *topic =
             kafka_cluster_topic(&restoring->there.cluster, target->name);
-        struct kafka_noted *noted = &note->topics[note->count++];
+        struct kafka_noted *noted = kafka_note_add(note, target->name);
 
-        noted->name = mem_strdup(target->name);
         noted->there = target->there;
+        noted->append = target->append;
         if (target->there && topic != NULL) {
             noted->id = topic->id == NULL ? NULL : mem_strdup(topic->id);
-            noted->config = settings_of(topic);
+            noted->config = kafka_settings_of(topic);
         }
     }
 }
@@ -164,19 +215,6 @@ static int make_one(struct kafka_restoring *restoring, const struct kafka_target
     return rc;
 }
 
-/* Somebody else was quicker: it is not ours to take back. */
-static void forget_noted(struct kafka_note *note, const char *name)
-{
-    for (size_t i = 0; i < note->count; i++)
-        if (strcmp(note->topics[i].name, name) == 0) {
-            free(note->topics[i].name);
-            free(note->topics[i].id);
-            json_decref(note->topics[i].config);
-            note->topics[i] = note->topics[--note->count];
-            return;
-        }
-}
-
 static int make_all(struct kafka_restoring *restoring, struct err *err)
 {
     bool older = false;
@@ -190,8 +228,9 @@ static int make_all(struct kafka_restoring *restoring, struct err *err)
             older = true;
             rc = make_one(restoring, target, older, &code, err);
         }
+        /* Somebody else was quicker: it is not ours to take back. */
         if (rc < 0 && code == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
-            forget_noted(&restoring->note, target->name);
+            kafka_note_forget(&restoring->note, target->name);
         if (rc < 0)
             return -1;
     }
@@ -203,7 +242,7 @@ static int look(struct kafka_restoring *restoring, struct err *err)
 {
     const struct kafka_cluster *cluster = &restoring->there.cluster;
 
-    if (find_targets(restoring, err) < 0)
+    if (kafka_place_find(restoring, err) < 0)
         return -1;
     for (size_t i = 0; i < restoring->target_count; i++) {
         const struct kafka_target *target = &restoring->targets[i];
@@ -259,7 +298,47 @@ static int note_ids(struct kafka_restoring *restoring, struct err *err)
         if (noted->id == NULL && topic != NULL && topic->id != NULL)
             noted->id = mem_strdup(topic->id);
     }
-    return kafka_note_write(restoring, err);
+    return kafka_note_write(&restoring->note, err);
+}
+
+const json_t *kafka_place_starts(const json_t *begun, const struct kafka_topic *topic)
+{
+    const char *id = json_string_value(json_object_get(begun, "id"));
+    const json_t *starts = json_object_get(begun, "starts");
+
+    if (json_array_size(starts) != topic->partition_count ||
+        (id != NULL && topic->id != NULL && strcmp(id, topic->id) != 0))
+        return NULL;
+    for (size_t p = 0; p < topic->partition_count; p++)
+        if (!json_is_integer(json_array_get(starts, p)) ||
+            json_integer_value(json_array_get(starts, p)) < 0 ||
+            json_integer_value(json_array_get(starts, p)) > topic->partitions[p].high)
+            return NULL;
+    return starts;
+}
+
+static void begin_append(struct kafka_restoring *restoring, struct kafka_target *target,
+                         const struct kafka_topic *topic)
+{
+    const json_t *begun = kafka_note_find(restoring->note.appended, target->name);
+    json_t *starts = json_array();
+
+    for (size_t p = 0; p < topic->partition_count; p++) {
+        struct kafka_target_partition *partition = &target->partitions[p];
+        int64_t high = topic->partitions[p].high;
+
+        partition->start =
+            begun == NULL ? high
+                          : json_integer_value(json_array_get(json_object_get(begun, "starts"), p));
+        partition->already = (uint64_t)(high - partition->start);
+        json_array_append_new(starts, json_integer(partition->start));
+    }
+    kafka_note_drop(restoring->note.appended, target->name);
+    json_array_append_new(restoring->note.appended,
+                          json_pack("{s:s, s:s?, s:s, s:I, s:o}", "topic", target->name, "id",
+                                    topic->id, "backup", restoring->request.manifest->id,
+                                    "until_ms", (json_int_t)restoring->request.until_ms, "starts",
+                                    starts));
 }
 
 static int note_starts(struct kafka_restoring *restoring, struct err *err)
@@ -271,6 +350,12 @@ static int note_starts(struct kafka_restoring *restoring, struct err *err)
         const struct kafka_topic *topic =
             kafka_cluster_topic(&restoring->there.cluster, target->name);
 
+        if (target->append) {
+            if (check_appended(restoring, topic, err) < 0)
+                return -1;
+            begin_append(restoring, target, topic);
+            continue;
+        }
         if (check_empty(target, topic, err) < 0)
             return -1;
         for (size_t p = 0; p < topic->partition_count; p++)
@@ -279,7 +364,15 @@ static int note_starts(struct kafka_restoring *restoring, struct err *err)
     /* What is in them from here on is ours to remove. */
     for (size_t i = 0; i < restoring->note.count; i++)
         restoring->note.topics[i].filling = true;
-    return kafka_note_write(restoring, err);
+    return kafka_note_write(&restoring->note, err);
+}
+
+int kafka_place_fill(struct kafka_restoring *restoring, struct err *err)
+{
+    if (make_all(restoring, err) < 0 || await_leaders(restoring, err) < 0 ||
+        note_ids(restoring, err) < 0)
+        return -1;
+    return note_starts(restoring, err);
 }
 
 int kafka_place_make(struct kafka_restoring *restoring, struct err *err)
@@ -288,86 +381,7 @@ int kafka_place_make(struct kafka_restoring *restoring, struct err *err)
     if (kafka_place_check(restoring, err) < 0)
         return -1;
     fill_note(restoring);
-    if (kafka_note_write(restoring, err) < 0 || make_all(restoring, err) < 0 ||
-        await_leaders(restoring, err) < 0 || note_ids(restoring, err) < 0)
+    if (kafka_note_write(&restoring->note, err) < 0)
         return -1;
-    return note_starts(restoring, err);
-}
-
-/* --- the configuration of the backup --- */
-
-static void warn(struct kafka_restoring *restoring, char *text)
-{
-    log_warn("restored, but", LOG_TEXT("what", text));
-    json_array_append_new(restoring->warnings, json_string(text));
-    free(text);
-}
-
-/* Leaves out what these brokers do not take, by asking for each alone. */
-static int leave_out_refused(struct kafka_restoring *restoring, const struct kafka_target *target,
-                             json_t *settings, struct err *err)
-{
-    const char *name;
-    json_t *value;
-    void *next;
-
-    json_object_foreach_safe(settings, next, name, value)
-    {
-        json_t *alone = json_pack("{s:O}", name, value);
-        struct err why = ERR_INIT;
-        rd_kafka_resp_err_t code;
-        int rc =
-            kafka_admin_configure(handle_of(restoring), target->name, alone, true, &code, &why);
-
-        json_decref(alone);
-        if (rc == 0)
-            continue;
-        if (code != RD_KAFKA_RESP_ERR_INVALID_CONFIG) {
-            *err = why;
-            return -1;
-        }
-        warn(restoring,
-             text_format("%s=%s is not set: %s", name, json_string_value(value), why.text));
-        json_object_del(settings, name);
-    }
-    return 0;
-}
-
-/* These name brokers of the cluster that was backed up. */
-static void leave_out_brokers(json_t *settings)
-{
-    json_object_del(settings, "leader.replication.throttled.replicas");
-    json_object_del(settings, "follower.replication.throttled.replicas");
-}
-
-int kafka_place_configure(struct kafka_restoring *restoring, struct err *err)
-{
-    for (size_t i = 0; i < restoring->target_count; i++) {
-        const struct kafka_target *target = &restoring->targets[i];
-        rd_kafka_resp_err_t code;
-        json_t *settings;
-        int rc;
-
-        if (!target->from->config_known) {
-            warn(restoring,
-                 text_format("topic %s: the backup does not have its configuration; it keeps the "
-                             "settings of the restore, without retention",
-                             target->name));
-            continue;
-        }
-        settings = settings_of(target->from);
-        leave_out_brokers(settings);
-        rc = kafka_admin_configure(handle_of(restoring), target->name, settings, false, &code, err);
-        if (rc < 0 && code == RD_KAFKA_RESP_ERR_INVALID_CONFIG) {
-            err_clear(err);
-            rc = leave_out_refused(restoring, target, settings, err);
-            if (rc == 0)
-                rc = kafka_admin_configure(handle_of(restoring), target->name, settings, false,
-                                           &code, err);
-        }
-        json_decref(settings);
-        if (rc < 0)
-            return -1;
-    }
-    return 0;
+    return kafka_place_fill(restoring, err);
 }

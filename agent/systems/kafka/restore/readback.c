@@ -3,17 +3,12 @@
 #include "kafka_restoring.h"
 
 #include "batches.h"
-#include "leaders.h"
 #include "mem.h"
-#include "pump.h"
-#include "wire/partition.h"
+#include "topic_reader.h"
 #include "wire/records.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#define FETCH_BYTES ((size_t)1 << 20)
-#define SEGMENT     ((uint64_t)1 << 30)
 
 struct reading_sink {
     struct sink sink;
@@ -84,49 +79,34 @@ static const struct sink_ops reading_sink_ops = {
     .close = readback_close,
 };
 
+/* A partition that is being read. */
 struct readback {
-    struct kafka_restoring *restoring;
-    struct kafka_fetcher *fetcher;
+    struct kafka_topic_reader *reader;
     struct kafka_records *records;
+    struct kafka_record_digest *digest; /* NULL before the first record */
+    uint64_t count;
 };
 
-/* For the observer, which must be there. */
-static void ignore(void *arg, const struct kafka_batch *batch)
+static struct sink *make_sink(void *arg)
 {
-    (void)arg;
-    (void)batch;
-}
+    struct readback *readback = arg;
+    struct reading_sink *sink = mem_calloc(1, sizeof *sink);
 
-static int read_segments(const struct readback *readback, struct kafka_partition *partition,
-                         struct kafka_record_digest **digest, uint64_t *count, struct err *err)
-{
-    const struct pump_limits limits = {.deadline_mono_us =
-                                           readback->restoring->request.deadline_mono_us};
-    struct kafka_batch first;
-    struct source *source = NULL;
-    enum step step;
-
-    while ((step = kafka_partition_segment(partition, SEGMENT, &first, &source, err)) == STEP_OK) {
-        struct reading_sink *sink = mem_calloc(1, sizeof *sink);
-
-        sink->sink.ops = &reading_sink_ops;
-        sink->batches = kafka_batches_new(on_batch, sink);
-        sink->records = readback->records;
-        sink->digest = digest;
-        sink->count = count;
-        if (pump_move(source, NULL, 0, &sink->sink, readback->restoring->loop, &limits, NULL, NULL,
-                      err) < 0)
-            return -1;
-    }
-    return step == STEP_END ? 0 : -1;
+    sink->sink.ops = &reading_sink_ops;
+    sink->batches = kafka_batches_new(on_batch, sink);
+    sink->records = readback->records;
+    sink->digest = &readback->digest;
+    sink->count = &readback->count;
+    return &sink->sink;
 }
 
 static int compare(struct kafka_target_partition *partition, struct kafka_record_digest *digest,
                    uint64_t count, struct err *err)
 {
-    char is[65];
+    char is[65], was[65];
 
     kafka_record_digest_end(digest, is);
+    memcpy(was, partition->sha256, sizeof was);
     kafka_record_digest_end(partition->digest, partition->sha256);
     partition->digest = NULL;
     if (count != partition->sent)
@@ -136,23 +116,16 @@ static int compare(struct kafka_target_partition *partition, struct kafka_record
         return err_set(err, ERR_MISMATCH,
                        "the records that are there are not those that were "
                        "written: their digests differ");
+    if (was[0] != '\0' && strcmp(was, is) != 0)
+        return err_set(err, ERR_MISMATCH, "the copy differs from what was copied");
     return 0;
 }
 
-static int read_partition(const struct readback *readback, const struct kafka_target *target,
+static int read_partition(struct readback *readback, const struct kafka_target *target,
                           size_t number, const struct kafka_topic_partition *there, struct err *err)
 {
-    static const struct kafka_observer observer = {.batch = ignore};
     struct kafka_target_partition *partition = &target->partitions[number];
-    const struct kafka_range range = {.topic = target->name,
-                                      .partition = (int32_t)number,
-                                      .from = partition->start,
-                                      .end = there->stable};
-    struct kafka_record_digest *digest = NULL;
-    struct kafka_partition *reader;
-    uint64_t count = 0;
     char ignored[65];
-    int rc;
 
     if (there->start > partition->start || there->stable != there->high ||
         there->high != partition->start + (int64_t)partition->sent)
@@ -160,21 +133,18 @@ static int read_partition(const struct readback *readback, const struct kafka_ta
                        "it has offsets %lld to %lld, where %llu records were written from %lld on",
                        (long long)there->start, (long long)there->high,
                        (unsigned long long)partition->sent, (long long)partition->start);
-    reader = kafka_partition_open(readback->fetcher, &range, &observer);
-    rc = read_segments(readback, reader, &digest, &count, err);
-    kafka_partition_close(reader);
-    if (rc < 0) {
-        if (digest != NULL)
-            kafka_record_digest_end(digest, ignored);
-        return -1;
-    }
-    return compare(partition, digest, count, err);
+    readback->digest = NULL;
+    readback->count = 0;
+    if (kafka_topic_reader_read(readback->reader, target->name, number, partition->start,
+                                there->stable, make_sink, readback, err) == 0)
+        return compare(partition, readback->digest, readback->count, err);
+    if (readback->digest != NULL)
+        kafka_record_digest_end(readback->digest, ignored);
+    return -1;
 }
 
-static int read_all(const struct readback *readback, struct err *err)
+static int read_all(struct readback *readback, struct kafka_restoring *restoring, struct err *err)
 {
-    struct kafka_restoring *restoring = readback->restoring;
-
     for (size_t i = 0; i < restoring->target_count; i++) {
         struct kafka_target *target = &restoring->targets[i];
         const struct kafka_topic *topic =
@@ -189,19 +159,15 @@ static int read_all(const struct readback *readback, struct err *err)
 
 int kafka_readback(struct kafka_restoring *restoring, struct err *err)
 {
-    struct kafka_leading leading = {.handle = kafka_offsets_handle(restoring->offsets),
-                                    .cluster = &restoring->there.cluster};
-    const struct kafka_leaders leaders = {.find = kafka_leading_find, .arg = &leading};
-    struct readback readback = {.restoring = restoring};
+    struct readback readback = {.reader = NULL};
     int rc;
 
     if (kafka_place_ask(restoring, err) < 0)
         return -1;
-    readback.fetcher = kafka_fetcher_new(restoring->options, &leaders, FETCH_BYTES,
-                                         restoring->request.deadline_mono_us);
+    readback.reader = kafka_topic_reader_open(restoring, &restoring->there.cluster);
     readback.records = kafka_records_new();
-    rc = read_all(&readback, err);
+    rc = read_all(&readback, restoring, err);
     kafka_records_free(readback.records);
-    kafka_fetcher_free(readback.fetcher);
+    kafka_topic_reader_close(readback.reader);
     return rc;
 }

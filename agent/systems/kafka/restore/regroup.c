@@ -32,7 +32,7 @@ static rd_kafka_topic_partition_list_t *make_list(const struct kafka_restoring *
         const struct kafka_target_partition *partition;
         rd_kafka_topic_partition_t *to;
 
-        if (target == NULL)
+        if (target == NULL || target->append)
             continue;
         partition = &target->partitions[offset->partition];
         to = rd_kafka_topic_partition_list_add(list, target->name, (int32_t)offset->partition);

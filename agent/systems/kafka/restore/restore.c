@@ -17,6 +17,19 @@
 
 /* --- open --- */
 
+/* What clean could not undo. */
+static int check_ended(struct kafka_restoring *restoring, struct err *err)
+{
+    if (restoring->note.count == 0)
+        return 0;
+    /* Nor is it to be tried again at close. */
+    kafka_note_forget_topics(&restoring->note);
+    return err_set(err, ERR_EXISTS,
+                   "topics of an earlier restore or drill could not be taken back (the log says "
+                   "why); %s names them",
+                   restoring->note.path);
+}
+
 static int open_all(struct kafka_restoring *restoring, struct err *err)
 {
     const struct restore_request *request = &restoring->request;
@@ -28,7 +41,8 @@ static int open_all(struct kafka_restoring *restoring, struct err *err)
     if (kafka_targets_make(restoring, err) < 0)
         return -1;
     kafka_clean(request->component, request->state_path);
-    if (kafka_note_absent(request->component, request->state_path, err) < 0 ||
+    if (kafka_note_read(&restoring->note, request->component, request->state_path, err) < 0 ||
+        check_ended(restoring, err) < 0 ||
         kafka_offsets_open(restoring->options, request->deadline_mono_us, &restoring->offsets,
                            err) < 0)
         return -1;
@@ -55,17 +69,26 @@ int kafka_restore_open(const struct restore_request *request, struct ev_loop *lo
 char *kafka_restore_stake(void *restore)
 {
     const struct kafka_restoring *restoring = restore;
-    size_t partitions = 0;
-    uint64_t records = 0;
+    uint64_t records = 0, held = 0;
+    size_t partitions = 0, there = 0;
 
     for (size_t i = 0; i < restoring->target_count; i++) {
+        there += restoring->targets[i].there;
+        held += restoring->targets[i].held;
         partitions += restoring->targets[i].from->partition_count;
         records += restoring->targets[i].records;
     }
+    if (restoring->request.replace)
+        return text_format("deletes %zu topics (%llu offsets) of cluster %s and puts %zu topics "
+                           "(%zu partitions, at most %llu records) in their place",
+                           there, (unsigned long long)held, restoring->there.cluster.id,
+                           restoring->target_count, partitions, (unsigned long long)records);
     return text_format("writes %zu topics (%zu partitions, at most %llu records) into cluster %s, "
-                       "and replaces nothing",
+                       "%s",
                        restoring->target_count, partitions, (unsigned long long)records,
-                       restoring->there.cluster.id);
+                       restoring->there.cluster.id,
+                       restoring->request.append ? "behind the records that are there"
+                                                 : "and replaces nothing");
 }
 
 /* --- begin, sink --- */
@@ -74,6 +97,8 @@ int kafka_restore_begin(void *restore, struct err *err)
 {
     struct kafka_restoring *restoring = restore;
 
+    if (restoring->request.replace)
+        kafka_targets_turn(restoring);
     if (kafka_place_make(restoring, err) < 0)
         return -1;
     return kafka_writer_open(restoring, err);
@@ -161,25 +186,40 @@ static void tell(struct kafka_restoring *restoring, json_t *findings)
     }
 }
 
+static int prove(struct kafka_restoring *restoring, struct err *err)
+{
+    if (check_whole(restoring, err) < 0 || kafka_writer_flush(restoring->writer, err) < 0)
+        return -1;
+    kafka_writer_close(restoring);
+    if (kafka_readback(restoring, err) == 0)
+        return 0;
+    restoring->foreign = restoring->foreign || err->kind == ERR_MISMATCH;
+    return -1;
+}
+
+static void forget_appended(struct kafka_restoring *restoring)
+{
+    for (size_t i = 0; i < restoring->target_count; i++)
+        kafka_note_drop(restoring->note.appended, restoring->targets[i].name);
+}
+
 int kafka_restore_finish(void *restore, json_t *findings, struct err *err)
 {
     struct kafka_restoring *restoring = restore;
     const struct restore_request *request = &restoring->request;
 
-    if (check_whole(restoring, err) < 0 || kafka_writer_flush(restoring->writer, err) < 0)
-        return -1;
-    kafka_writer_close(restoring);
-    if (kafka_readback(restoring, err) < 0)
+    if (prove(restoring, err) < 0 || (request->replace && kafka_replace(restoring, err) < 0))
         return -1;
     tell(restoring, findings);
     if (request->scratch)
         return 0;
     if (request->to_topic == NULL && kafka_regroup(restoring, findings, err) < 0)
         return -1;
-    if (kafka_place_configure(restoring, err) < 0)
+    if (kafka_configure_all(restoring, err) < 0 || kafka_replace_end(restoring, err) < 0)
         return -1;
     json_object_set(findings, "warnings", restoring->warnings);
-    return kafka_note_remove(request->component, request->state_path, &restoring->note, err);
+    forget_appended(restoring);
+    return kafka_note_settle(&restoring->note, err);
 }
 
 /* --- close --- */
@@ -193,9 +233,11 @@ void kafka_restore_close(void *restore)
         return;
     kafka_writer_close(restoring);
     kafka_offsets_close(restoring->offsets);
+    /* Nobody can go on where records of others are among those of the backup. */
+    if (restoring->foreign)
+        forget_appended(restoring);
     if (restoring->note.count > 0 &&
-        kafka_note_undo(restoring->request.component, restoring->request.state_path,
-                        &restoring->note, &err) < 0)
+        kafka_note_undo(restoring->request.component, &restoring->note, &err) < 0)
         log_warn("topics that were begun could not be taken back; the next prune or restore tries "
                  "again",
                  LOG_TEXT("err", err.text));

@@ -16,8 +16,9 @@ struct segment_sink {
     struct sink sink;
     struct kafka_restoring *restoring;
     struct kafka_target *target;
-    size_t number; /* of the partition */
-    struct kafka_segment_said said;
+    size_t number;                  /* of the partition */
+    bool copy;                      /* of what a restore wrote: all of it */
+    struct kafka_segment_said said; /* unless copy */
     struct kafka_segment found;
     struct kafka_records *records;
     uint8_t *held; /* a batch, or its beginning */
@@ -41,6 +42,8 @@ static int choose(const struct segment_sink *sink, const struct kafka_record *re
     struct kafka_target_partition *partition = partition_of(sink);
     int64_t until_ms = sink->restoring->request.until_ms;
 
+    if (sink->copy)
+        return 1;
     if (record->offset < sink->said.from || record->offset >= sink->said.end || partition->stopped)
         return 0;
     if (record->offset <= partition->last_offset)
@@ -172,6 +175,8 @@ static enum step segment_commit(struct sink *base, struct err *err)
         err_set(err, ERR_CORRUPT, "the segment ends in the middle of a batch");
         return STEP_ERROR;
     }
+    if (sink->copy)
+        return STEP_END;
     if (kafka_segment_match(&sink->found, &sink->said.segment, err) < 0)
         return STEP_ERROR;
     partition_of(sink)->segments_seen++;
@@ -205,6 +210,19 @@ static const struct sink_ops segment_sink_ops = {
 
 /* --- which --- */
 
+static struct segment_sink *make_sink(struct kafka_restoring *restoring,
+                                      struct kafka_target *target, size_t partition)
+{
+    struct segment_sink *sink = mem_calloc(1, sizeof *sink);
+
+    sink->sink.ops = &segment_sink_ops;
+    sink->restoring = restoring;
+    sink->target = target;
+    sink->number = partition;
+    sink->records = kafka_records_new();
+    return sink;
+}
+
 static size_t number_of(const struct restore_request *request, const struct manifest *manifest)
 {
     size_t number = 0;
@@ -231,13 +249,17 @@ int kafka_segment_sink(struct kafka_restoring *restoring, const struct manifest 
         target->partitions[said.partition].segments_seen++;
         return 0;
     }
-    sink = mem_calloc(1, sizeof *sink);
-    sink->sink.ops = &segment_sink_ops;
-    sink->restoring = restoring;
-    sink->target = target;
-    sink->number = said.partition;
+    sink = make_sink(restoring, target, said.partition);
     sink->said = said;
-    sink->records = kafka_records_new();
     *made = &sink->sink;
     return 0;
+}
+
+struct sink *kafka_copy_sink(struct kafka_restoring *restoring, struct kafka_target *target,
+                             size_t partition)
+{
+    struct segment_sink *sink = make_sink(restoring, target, partition);
+
+    sink->copy = true;
+    return &sink->sink;
 }

@@ -45,7 +45,8 @@ static char *scratch_name(const char *prefix, const char *topic, size_t number)
     return shorter;
 }
 
-static char *scratch_prefix(const struct component_options *component)
+/* what: "drill". */
+static char *scratch_prefix(const char *what, const struct component_options *component)
 {
     uint8_t random[4];
     char shown[2 * sizeof random + 1];
@@ -53,7 +54,7 @@ static char *scratch_prefix(const struct component_options *component)
     if (RAND_bytes(random, sizeof random) != 1)
         abort();
     text_hex(random, sizeof random, shown);
-    return text_format("lifeboat-drill-%.100s-%s", component->name, shown);
+    return text_format("lifeboat-%s-%.100s-%s", what, component->name, shown);
 }
 
 static int check_pattern(const char *pattern, size_t count, struct err *err)
@@ -90,6 +91,8 @@ static int name_target(const struct kafka_restoring *restoring, struct kafka_tar
     else
         target->name =
             pattern == NULL ? mem_strdup(target->from->name) : renamed(pattern, target->from->name);
+    if (restoring->request.replace)
+        target->other = scratch_name(prefix, target->from->name, number);
     if (kafka_topic_is_name(target->name))
         return 0;
     return err_set(err, ERR_USAGE, "%.600s cannot be the name of a topic", target->name);
@@ -219,10 +222,31 @@ static int choose_topics(struct kafka_restoring *restoring, struct err *err)
     return 0;
 }
 
+static void index_targets(struct kafka_restoring *restoring)
+{
+    qsort(restoring->targets, restoring->target_count, sizeof *restoring->targets, compare_targets);
+    for (size_t i = 0; i < restoring->target_count; i++)
+        restoring->of_topic[restoring->targets[i].from - restoring->facts.cluster.topics] =
+            &restoring->targets[i];
+}
+
+void kafka_targets_turn(struct kafka_restoring *restoring)
+{
+    for (size_t i = 0; i < restoring->target_count; i++) {
+        struct kafka_target *target = &restoring->targets[i];
+        char *name = target->name;
+
+        target->name = target->other;
+        target->other = name;
+    }
+    index_targets(restoring);
+}
+
 static int name_targets(struct kafka_restoring *restoring, struct err *err)
 {
     const char *pattern = restoring->request.to_topic;
-    char *prefix = scratch_prefix(restoring->request.component);
+    char *prefix = scratch_prefix(restoring->request.replace ? "replace" : "drill",
+                                  restoring->request.component);
     int rc = pattern == NULL ? 0 : check_pattern(pattern, restoring->target_count, err);
 
     for (size_t i = 0; i < restoring->target_count && rc == 0; i++)
@@ -230,12 +254,9 @@ static int name_targets(struct kafka_restoring *restoring, struct err *err)
     free(prefix);
     if (rc < 0)
         return -1;
-    qsort(restoring->targets, restoring->target_count, sizeof *restoring->targets, compare_targets);
     restoring->of_topic =
         mem_calloc(restoring->facts.cluster.topic_count + 1, sizeof *restoring->of_topic);
-    for (size_t i = 0; i < restoring->target_count; i++)
-        restoring->of_topic[restoring->targets[i].from - restoring->facts.cluster.topics] =
-            &restoring->targets[i];
+    index_targets(restoring);
     return 0;
 }
 
@@ -289,6 +310,7 @@ void kafka_targets_free(struct kafka_restoring *restoring)
             free_partition(&target->partitions[p]);
         free(target->partitions);
         free(target->name);
+        free(target->other);
     }
     free(restoring->targets);
     free(restoring->of_topic);

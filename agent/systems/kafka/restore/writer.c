@@ -76,12 +76,15 @@ static void on_delivery(void *arg, const rd_kafka_message_t *message)
         return;
     }
     /* A record that was sent twice and taken once comes without an offset. */
-    if (message->offset >= 0 && message->offset != next && writer->failed.kind == ERR_NONE)
+    if (message->offset >= 0 && message->offset != next && writer->failed.kind == ERR_NONE) {
+        writer->restoring->foreign = true;
         err_set(&writer->failed, ERR_MISMATCH,
                 "topic %s, partition %d: a record came to offset %lld, not %lld: somebody else "
                 "writes to the topic",
                 target->name, (int)message->partition, (long long)message->offset, (long long)next);
-    kafka_offset_map_add(&partition->map, (int64_t)(intptr_t)message->_private, next);
+    }
+    if (!writer->restoring->copying)
+        kafka_offset_map_add(&partition->map, (int64_t)(intptr_t)message->_private, next);
     partition->delivered++;
 }
 
@@ -248,16 +251,23 @@ static rd_kafka_error_t *produce(struct kafka_writer *writer, struct kafka_targe
 }
 
 static void note_sent(struct kafka_writer *writer, struct kafka_target_partition *partition,
-                      const struct kafka_record *record, size_t header_bytes)
+                      const struct kafka_record *record)
 {
-    writer->count++;
-    writer->bytes += record->key_len + record->value_len;
-    writer->header_bytes += header_bytes;
     writer->restoring->moved_timestamps += record->timestamp == 0;
     if (partition->digest == NULL)
         partition->digest = kafka_record_digest_new();
     kafka_record_digest_add(partition->digest, record, time_of(record));
     partition->sent++;
+}
+
+/* It stands there already, says what an earlier run left; reading it back will tell. */
+static void pass_over(struct kafka_writer *writer, struct kafka_target_partition *partition,
+                      const struct kafka_record *record)
+{
+    kafka_offset_map_add(&partition->map, record->offset,
+                         partition->start + (int64_t)partition->delivered);
+    partition->delivered++;
+    note_sent(writer, partition, record);
 }
 
 enum step kafka_writer_send(struct kafka_writer *writer, struct kafka_target *target,
@@ -268,6 +278,10 @@ enum step kafka_writer_send(struct kafka_writer *writer, struct kafka_target *ta
     rd_kafka_resp_err_t code;
     size_t header_bytes = 0;
 
+    if (target->partitions[partition].sent < target->partitions[partition].already) {
+        pass_over(writer, &target->partitions[partition], record);
+        return STEP_OK;
+    }
     if (is_full(writer, record))
         hear(writer);
     if (writer->failed.kind != ERR_NONE) {
@@ -280,7 +294,10 @@ enum step kafka_writer_send(struct kafka_writer *writer, struct kafka_target *ta
         headers = make_headers(record, &header_bytes);
     failed = produce(writer, target, partition, record, headers);
     if (failed == NULL) {
-        note_sent(writer, &target->partitions[partition], record, header_bytes);
+        writer->count++;
+        writer->bytes += record->key_len + record->value_len;
+        writer->header_bytes += header_bytes;
+        note_sent(writer, &target->partitions[partition], record);
         return STEP_OK;
     }
     if (headers != NULL)
