@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import configs
 import pytest
-from harness.kafka import VERSIONS, Kafka, Record
+from harness.kafka import VERSIONS, Kafka, KafkaError, Record
+from harness.process import wait_until
 
 NAME = "streams"
 
@@ -49,6 +50,51 @@ def partition(tmp_path, result, topic, number=0):
 
 def seen(broker, topic, number=0, to=None):
     return [(one.offset, one.timestamp, one.key, one.value) for one in broker.read(topic, number, to=to)]
+
+
+def restore(boat, *args, target=NAME):
+    """What it found; both are the last lines."""
+    return boat.run("restore", "--json", "--yes", target, *args).json[-1]["findings"]
+
+
+def whole(records):
+    """All that makes a record, without its offset."""
+    return [(one.timestamp, one.key, one.value, one.headers) for one in records]
+
+
+def placed(records):
+    return [(one.offset, one.timestamp, one.key, one.value, one.headers) for one in records]
+
+
+def note(tmp_path):
+    return tmp_path / "state" / "kafka" / f"{NAME}.restoring"
+
+
+def lost(broker, topic):
+    """The disaster: it returns what was there."""
+    before = broker.read(topic)
+    broker.delete(topic)
+    return before
+
+
+def begun(on, broker, *words, into=None):
+    """A restore or drill under way that has made a topic and written to it; into(name): whether that is the topic."""
+    before = broker.topics()
+    into = into or (lambda name: name not in before and not name.startswith("__"))
+    running = on.start(*words)
+
+    def written():
+        assert running.running(), running.stderr
+        for name in broker.topics():
+            try:
+                if into(name) and broker.offsets(name)[0][2] > 100:
+                    return True
+            except KafkaError:
+                continue
+        return False
+
+    wait_until(written, 60, "records are there", step_s=0.02)
+    return running
 
 
 STRANGE = [Record(b"v", b"k", (("h", b"1"), ("h", b"2"), ("h", None), ("", b""))), Record(None, b"tombstone"),

@@ -11,28 +11,10 @@ import signal
 import configs
 import pytest
 from harness import scene as scenes
-from harness.kafka import Cluster, Kafka, KafkaError, Record
+from harness.kafka import Cluster, Kafka, Record
 from harness.process import wait_until
-from streams import NAME, STRANGE, backup, component, manifest
+from streams import NAME, STRANGE, backup, begun, component, lost, manifest, note, placed, restore, whole
 from streams import _boat, _broker, _topic  # noqa: F401, fixtures
-
-
-def restore(boat, *args, target=NAME):
-    """What it found; both are the last lines."""
-    return boat.run("restore", "--json", "--yes", target, *args).json[-1]["findings"]
-
-
-def whole(records):
-    """All that makes a record, without its offset."""
-    return [(one.timestamp, one.key, one.value, one.headers) for one in records]
-
-
-def placed(records):
-    return [(one.offset, one.timestamp, one.key, one.value, one.headers) for one in records]
-
-
-def note(tmp_path):
-    return tmp_path / "state" / "kafka" / f"{NAME}.restoring"
 
 
 def by_partition(records):
@@ -40,13 +22,6 @@ def by_partition(records):
     for one in records:
         found.setdefault(one.partition, []).append(one)
     return {number: placed(found[number]) for number in sorted(found)}
-
-
-def lost(broker, topic):
-    """The disaster: it returns what was there."""
-    before = broker.read(topic)
-    broker.delete(topic)
-    return before
 
 
 # --- the records ---
@@ -362,34 +337,11 @@ def test_somebody_else_writes(boat, broker, topic, tmp_path):
     on = boat(broker.bootstrap, topic)
     backup(on)
     broker.delete(topic)
-    BEFORE.clear()
-    BEFORE.update(broker.topics())
     with begun(on, broker, "restore", "--json", "--yes", NAME) as running:
         broker.produce(topic, [Record(b"mine")])
         result = running.wait(60)
     assert result.status == 1 and scenes.kind_of(result) == "mismatch", str(result)
     assert topic not in broker.topics() and not note(tmp_path).exists()
-
-
-def begun(on, broker, *words):
-    """A restore or drill under way that has made its topic and written to it."""
-    running = on.start(*words)
-
-    def written():
-        assert running.running(), running.stderr
-        for name in broker.topics():
-            try:
-                if not name.startswith("__") and name not in BEFORE and broker.offsets(name)[0][2] > 100:
-                    return True
-            except KafkaError:
-                continue
-        return False
-
-    wait_until(written, 60, "records are there", step_s=0.02)
-    return running
-
-
-BEFORE: set[str] = set()
 
 
 @pytest.mark.parametrize("how", ["kill", "term"])
@@ -400,8 +352,6 @@ def test_stopped_in_the_middle(boat, broker, topic, tmp_path, how):
     backup(on)
     before = broker.digest(topic)
     broker.delete(topic)
-    BEFORE.clear()
-    BEFORE.update(broker.topics())
     with begun(on, broker, "restore", "--json", "--yes", NAME) as running:
         if how == "kill":
             running.kill_ours()
@@ -423,8 +373,6 @@ def test_a_leader_that_dies_in_the_middle(boat, topic):
         backup(on)
         before = cluster.digest(topic)
         cluster.delete(topic)
-        BEFORE.clear()
-        BEFORE.update(cluster.topics())
         with begun(on, cluster, "restore", "--json", "--yes", NAME) as running:
             victim = cluster.node(cluster.leader(topic, 0))
             victim.stop(signal.SIGKILL)
@@ -488,14 +436,13 @@ def test_a_drill_that_is_killed(boat, broker, topic, tmp_path):
     broker.fill(topic, 300_000, size=300, compressible=False)
     on = boat(broker.bootstrap, topic)
     backup(on)
-    BEFORE.clear()
-    BEFORE.update(broker.topics())
+    before = broker.topics()
     with begun(on, broker, "drill", "--json") as running:
         running.kill_ours()
         running.wait(30)
-    assert set(broker.topics()) > BEFORE
+    assert set(broker.topics()) > set(before)
     on.run("prune")
-    assert set(broker.topics()) == BEFORE and not note(tmp_path).exists()
+    assert broker.topics() == before and not note(tmp_path).exists()
 
 
 def test_many_partitions(boat, broker, topic):

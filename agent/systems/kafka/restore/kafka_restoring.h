@@ -89,9 +89,6 @@ int kafka_place_make(struct kafka_restoring *restoring, struct err *err);
 int kafka_place_fill(struct kafka_restoring *restoring, struct err *err);
 /* Asks again which of the targets are there. */
 int kafka_place_find(struct kafka_restoring *restoring, struct err *err);
-/* Where an append that was begun begins (an array of offsets, lent); NULL: its topic is another
- * one now. */
-const json_t *kafka_place_starts(const json_t *begun, const struct kafka_topic *topic);
 /* Asks again where they begin and end. */
 int kafka_place_ask(struct kafka_restoring *restoring, struct err *err);
 
@@ -108,6 +105,19 @@ int kafka_admin_configure(struct kafka_handle *handle, const char *name, const j
 /* Removes all records of a topic. */
 int kafka_admin_empty(struct kafka_handle *handle, const struct kafka_topic *topic,
                       struct err *err);
+
+/* --- append.c --- */
+
+/* ERR_EXISTS: another backup was begun to be appended to that topic. */
+int kafka_append_check(const struct kafka_restoring *restoring, const struct kafka_topic *topic,
+                       struct err *err);
+/* Sets where the target's partitions begin, and what is there of an earlier run; into the note. */
+void kafka_append_begin(struct kafka_restoring *restoring, struct kafka_target *target,
+                        const struct kafka_topic *topic);
+/* All of it is there. */
+void kafka_append_forget(struct kafka_restoring *restoring);
+/* Nobody can go on, for records of others are among those of the backup: says where they begin. */
+void kafka_append_give_up(struct kafka_restoring *restoring);
 
 /* --- configure.c --- */
 

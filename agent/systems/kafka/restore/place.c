@@ -67,25 +67,6 @@ static int check_empty(const struct kafka_target *target, const struct kafka_top
     return 0;
 }
 
-/* Only the backup that was begun there may go on there, or records would be there twice. */
-static int check_appended(const struct kafka_restoring *restoring, const struct kafka_topic *topic,
-                          struct err *err)
-{
-    const json_t *begun = kafka_note_find(restoring->note.appended, topic->name);
-    const char *backup = json_string_value(json_object_get(begun, "backup"));
-    json_int_t until_ms = json_integer_value(json_object_get(begun, "until_ms"));
-
-    if (begun == NULL ||
-        (backup != NULL && strcmp(backup, restoring->request.manifest->id) == 0 &&
-         until_ms == restoring->request.until_ms && kafka_place_starts(begun, topic) != NULL))
-        return 0;
-    return err_set(
-        err, ERR_EXISTS,
-        "topic %s: backup %s was begun to be appended to it, and only that one can go on "
-        "there, with the same --until; to give it up, remove %s",
-        topic->name, backup == NULL ? "" : backup, restoring->note.path);
-}
-
 static int check_one(struct kafka_restoring *restoring, struct kafka_target *target,
                      const struct kafka_topic *topic, struct err *err)
 {
@@ -103,7 +84,7 @@ static int check_one(struct kafka_restoring *restoring, struct kafka_target *tar
     target->append = restoring->request.append;
     if (target->append &&
         (check_partitions(target, topic, "restore beside it with --to-topic", err) < 0 ||
-         check_appended(restoring, topic, err) < 0))
+         kafka_append_check(restoring, topic, err) < 0))
         return -1;
     if (!target->append && check_empty(target, topic, err) < 0)
         return -1;
@@ -301,46 +282,6 @@ static int note_ids(struct kafka_restoring *restoring, struct err *err)
     return kafka_note_write(&restoring->note, err);
 }
 
-const json_t *kafka_place_starts(const json_t *begun, const struct kafka_topic *topic)
-{
-    const char *id = json_string_value(json_object_get(begun, "id"));
-    const json_t *starts = json_object_get(begun, "starts");
-
-    if (json_array_size(starts) != topic->partition_count ||
-        (id != NULL && topic->id != NULL && strcmp(id, topic->id) != 0))
-        return NULL;
-    for (size_t p = 0; p < topic->partition_count; p++)
-        if (!json_is_integer(json_array_get(starts, p)) ||
-            json_integer_value(json_array_get(starts, p)) < 0 ||
-            json_integer_value(json_array_get(starts, p)) > topic->partitions[p].high)
-            return NULL;
-    return starts;
-}
-
-static void begin_append(struct kafka_restoring *restoring, struct kafka_target *target,
-                         const struct kafka_topic *topic)
-{
-    const json_t *begun = kafka_note_find(restoring->note.appended, target->name);
-    json_t *starts = json_array();
-
-    for (size_t p = 0; p < topic->partition_count; p++) {
-        struct kafka_target_partition *partition = &target->partitions[p];
-        int64_t high = topic->partitions[p].high;
-
-        partition->start =
-            begun == NULL ? high
-                          : json_integer_value(json_array_get(json_object_get(begun, "starts"), p));
-        partition->already = (uint64_t)(high - partition->start);
-        json_array_append_new(starts, json_integer(partition->start));
-    }
-    kafka_note_drop(restoring->note.appended, target->name);
-    json_array_append_new(restoring->note.appended,
-                          json_pack("{s:s, s:s?, s:s, s:I, s:o}", "topic", target->name, "id",
-                                    topic->id, "backup", restoring->request.manifest->id,
-                                    "until_ms", (json_int_t)restoring->request.until_ms, "starts",
-                                    starts));
-}
-
 static int note_starts(struct kafka_restoring *restoring, struct err *err)
 {
     if (kafka_place_ask(restoring, err) < 0)
@@ -351,9 +292,9 @@ static int note_starts(struct kafka_restoring *restoring, struct err *err)
             kafka_cluster_topic(&restoring->there.cluster, target->name);
 
         if (target->append) {
-            if (check_appended(restoring, topic, err) < 0)
+            if (kafka_append_check(restoring, topic, err) < 0)
                 return -1;
-            begin_append(restoring, target, topic);
+            kafka_append_begin(restoring, target, topic);
             continue;
         }
         if (check_empty(target, topic, err) < 0)

@@ -197,12 +197,6 @@ static int prove(struct kafka_restoring *restoring, struct err *err)
     return -1;
 }
 
-static void forget_appended(struct kafka_restoring *restoring)
-{
-    for (size_t i = 0; i < restoring->target_count; i++)
-        kafka_note_drop(restoring->note.appended, restoring->targets[i].name);
-}
-
 int kafka_restore_finish(void *restore, json_t *findings, struct err *err)
 {
     struct kafka_restoring *restoring = restore;
@@ -218,7 +212,7 @@ int kafka_restore_finish(void *restore, json_t *findings, struct err *err)
     if (kafka_configure_all(restoring, err) < 0 || kafka_replace_end(restoring, err) < 0)
         return -1;
     json_object_set(findings, "warnings", restoring->warnings);
-    forget_appended(restoring);
+    kafka_append_forget(restoring);
     return kafka_note_settle(&restoring->note, err);
 }
 
@@ -233,9 +227,8 @@ void kafka_restore_close(void *restore)
         return;
     kafka_writer_close(restoring);
     kafka_offsets_close(restoring->offsets);
-    /* Nobody can go on where records of others are among those of the backup. */
     if (restoring->foreign)
-        forget_appended(restoring);
+        kafka_append_give_up(restoring);
     if (restoring->note.count > 0 &&
         kafka_note_undo(restoring->request.component, &restoring->note, &err) < 0)
         log_warn("topics that were begun could not be taken back; the next prune or restore tries "
