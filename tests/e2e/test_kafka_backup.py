@@ -16,7 +16,7 @@ from harness.certificates import Authority
 from harness.kafka import Cluster, Kafka, Record
 from harness.process import wait_until
 from harness.toxiproxy import Toxiproxy
-from streams import NAME, STRANGE, backup, component, manifest, partition, seen
+from streams import NAME, STRANGE, backup, component, manifest, partition, restore, seen
 from streams import _boat, _broker, _topic  # noqa: F401, fixtures
 
 
@@ -442,11 +442,11 @@ def _cluster():
 
 
 @contextlib.contextmanager
-def slow_backup(agent, tmp_path, s3, bootstrap, topic, rate):
-    """A backup that is under way, as slow as its store."""
+def slow_backup(agent, tmp_path, s3, bootstrap, topic, rate, **more):
+    """A backup that is under way, as slow as its store; more: of the section kafka."""
     with Toxiproxy(int(s3.endpoint.rsplit(":", 1)[1])) as proxy:
         proxy.add("bandwidth", stream="upstream", rate=rate)
-        own = component(bootstrap, topic, compress="none", kafka={"segment_bytes": "8MiB", "timeout": "10s"})
+        own = component(bootstrap, topic, compress="none", kafka={"segment_bytes": "8MiB", "timeout": "10s", **more})
         on = agent(configs.config(tmp_path, own, stores=[configs.s3_store(s3, endpoint=proxy.endpoint)]))
         with on.start("backup", "--json") as running:
             wait_until(lambda: "object stored" in running.stderr, 60, "a segment is stored")
@@ -471,6 +471,21 @@ def test_a_leader_that_moves_and_a_broker_that_dies(agent, cluster, s3, topic, t
     assert len(at) == 3 and [one["records"] for one in at] == [before[n]["records"] for n in range(3)]
     cluster.await_nodes(3)
     cluster.await_in_sync(topic)
+
+
+def test_logins_that_expire(agent, s3, topic, tmp_path):
+    """A broker closes the connection then; the backup, and the restore, go on with another one."""
+    with Kafka("3.9", users={"lifeboat": SECRET}, options={"connections.max.reauth.ms": "500"}) as broker:
+        broker.create(topic)
+        broker.fill(topic, 60_000, size=500, compressible=False)
+        before = broker.digest(topic)
+        login = {"security": "sasl_plaintext", "mechanism": "plain", "user": "lifeboat", "password": SECRET}
+        with slow_backup(agent, tmp_path, s3, broker.address("SASL_PLAINTEXT"), topic, 10_000, **login) as (on, running, _):
+            result = running.wait(120)
+            assert result.status == 0 and result.json[-1]["duration_ms"] > 1500, str(result)
+            broker.delete(topic)
+            restore(on)
+        assert broker.digest(topic) == before
 
 
 def test_many_partitions(agent, broker, topic, tmp_path):

@@ -261,17 +261,22 @@ def test_until(boat, broker, topic):
 
 
 def test_another_cluster(agent, boat, broker, topic, tmp_path):
-    """A three times replicated topic into one broker: as many replicas as there are brokers."""
-    broker.create(topic, partitions=2)
+    """Of another version too: what it no longer has as a setting is left out, and said."""
+    kept = {"retention.ms": str(2 ** 62), "segment.bytes": "20000000"}
+    gone = {"message.timestamp.difference.max.ms": "86400000000000"} if broker.version == "3.9" else {}
+    broker.create(topic, partitions=2, configs={**kept, **gone})
     broker.produce(topic, [Record(b"%d" % i, partition=i % 2) for i in range(10)])
     on = boat(broker.bootstrap, topic)
     result = backup(on)
     before = broker.read(topic, None)
     with Kafka("3.9" if broker.version == "4.3" else "4.3") as other:
         away = agent(configs.config(tmp_path, component(other.bootstrap, topic)))
-        restore(away, target=f"{NAME}@{result['backup']}")
+        found = restore(away, target=f"{NAME}@{result['backup']}")
         after = other.read(topic, None)
+        assert other.describe(topic)["configs"] == kept
     assert by_partition(after) == by_partition(before)
+    assert len(found["warnings"]) == len(gone)
+    assert all(any(f"{name}=" in said for said in found["warnings"]) for name in gone)
 
 
 def test_a_group_with_members_is_left(boat, broker, topic):
