@@ -369,6 +369,22 @@ def test_stopped_in_the_middle(boat, broker, topic, tmp_path, how):
     assert not note(tmp_path).exists()
 
 
+def test_died_at_its_end(boat, broker, topic, tmp_path):
+    """Proven, and somebody may have written since: it is ended by the next job, never taken back."""
+    identity = broker.create(topic)
+    broker.produce(topic, [Record(b"restored")])
+    on = boat(broker.bootstrap, topic)
+    backup(on)
+    note(tmp_path).parent.mkdir(parents=True, exist_ok=True)
+    note(tmp_path).write_text(json.dumps({
+        "cluster": broker.cluster_id, "proven": True, "kept": [], "appended": [], "topics": [
+            {"name": topic, "id": identity, "there": False, "filling": True, "append": False, "config": None,
+             "settings": {"retention.ms": str(2 ** 62)}}]}))
+    on.run("prune")
+    assert [one.value for one in broker.read(topic)] == [b"restored"]
+    assert broker.describe(topic)["configs"] == {"retention.ms": str(2 ** 62)} and not note(tmp_path).exists()
+
+
 def test_a_leader_that_dies_in_the_middle(boat, topic):
     """Its successor takes what comes; nothing is lost, doubled or out of order."""
     with Cluster(options={"min.insync.replicas": 2}) as cluster:

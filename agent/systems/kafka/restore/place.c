@@ -308,10 +308,27 @@ static int note_starts(struct kafka_restoring *restoring, struct err *err)
     return kafka_note_write(&restoring->note, err);
 }
 
+/* The last step must not be the first to find that a right is missing. */
+static int may_configure(struct kafka_restoring *restoring, struct err *err)
+{
+    json_t *none = json_object();
+    int rc = 0;
+
+    for (size_t i = 0; i < restoring->target_count && rc == 0; i++) {
+        rd_kafka_resp_err_t code;
+
+        if (!restoring->request.scratch && !restoring->targets[i].there)
+            rc = kafka_admin_configure(handle_of(restoring), restoring->targets[i].name, none, true,
+                                       &code, err);
+    }
+    json_decref(none);
+    return rc;
+}
+
 int kafka_place_fill(struct kafka_restoring *restoring, struct err *err)
 {
     if (make_all(restoring, err) < 0 || await_leaders(restoring, err) < 0 ||
-        note_ids(restoring, err) < 0)
+        may_configure(restoring, err) < 0 || note_ids(restoring, err) < 0)
         return -1;
     return note_starts(restoring, err);
 }
