@@ -3,7 +3,7 @@
 // topics are settled; and what is no note is refused, not used.
 #include "component_options.h"
 #include "file.h"
-#include "restore_note.h"
+#include "note.h"
 
 // clang-format off
 #include <setjmp.h>

@@ -4,10 +4,10 @@
 
 #include "account.h"
 #include "kafka_facts.h"
+#include "note.h"
 #include "offset_map.h"
 #include "offsets.h"
 #include "record_digest.h"
-#include "restore_note.h"
 #include "system.h"
 
 struct kafka_writer;
@@ -137,7 +137,7 @@ json_t *kafka_settings_of(const struct kafka_topic *topic);
 int kafka_replace(struct kafka_restoring *restoring, struct err *err);
 /* Deletes the scratch topics of these targets, of earlier restores too. */
 int kafka_replace_end(struct kafka_restoring *restoring, struct err *err);
-/* Deletes the scratch topic that kept names (restore_note.h), if it is the very one. */
+/* Deletes the scratch topic that kept names (note.h), if it is the very one. */
 int kafka_kept_remove(struct kafka_handle *handle, const struct kafka_cluster *cluster,
                       const json_t *kept, struct err *err);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "restore_note.h"
+#include "note.h"
 
 #include "file.h"
 #include "kafka_options.h"

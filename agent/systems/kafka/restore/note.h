@@ -55,7 +55,7 @@ void kafka_note_forget(struct kafka_note *note, const char *name);
 json_t *kafka_note_find(const json_t *list, const char *topic);
 void kafka_note_drop(json_t *list, const char *topic);
 
-/* --- restore_undo.c --- */
+/* --- undo.c --- */
 
 /* Takes back what is in the note, or, once it is proven, puts the configuration on; then settles
  * it. */
