@@ -21,7 +21,7 @@ class Measured:
     """The runs of one way. The least counts: the work is equal, and what else the machine does only ever adds."""
 
     def __init__(self, name: str):
-        self.name, self.wall_s, self.cpu_s, self.stored_bytes = name, [], [], 0
+        self.name, self.wall_s, self.cpu_s, self.stored_bytes, self.peak_bytes = name, [], [], 0, 0
 
     def run(self, work: Callable[[], None]) -> None:
         def cpu() -> float:
@@ -77,10 +77,16 @@ class Scene:
         return measured
 
 
-def table(measured: list[Measured], stored: bool) -> None:
+def table(measured: list[Measured], stored: bool, memory: bool = False) -> None:
     first = measured[0]
-    print("| way | wall s | against the first | client CPU s |" + (" stored MB |" if stored else ""))
-    print("|---|---|---|---|" + ("---|" if stored else ""))
+    more = [name for name, wanted in (("stored MB", stored), ("peak MiB", memory)) if wanted]
+    print(f"| {' | '.join(['way', 'wall s', 'against the first', 'client CPU s', *more])} |")
+    print("|---" * (4 + len(more)) + "|")
     for one in measured:
-        print(f"| {one.name} | {one.wall:.1f} | {one.wall / first.wall:.2f} | {one.cpu:.1f} |" +
-              (f" {one.stored_bytes / 1e6:.0f} |" if stored else ""))
+        # Of a part of a run only the time is known.
+        cells = [one.name, f"{one.wall:.1f}", f"{one.wall / first.wall:.2f}", f"{one.cpu:.1f}" if one.cpu_s else "-"]
+        if stored:
+            cells.append(f"{one.stored_bytes / 1e6:.0f}")
+        if memory:
+            cells.append(f"{one.peak_bytes / (1 << 20):.0f}" if one.peak_bytes else "-")
+        print(f"| {' | '.join(cells)} |")
