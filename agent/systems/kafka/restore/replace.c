@@ -27,7 +27,7 @@ static const char *id_of(const struct kafka_cluster *cluster, const char *name)
 
 /* --- the old ones go --- */
 
-/* From here on the scratch topics are no longer taken back, and the new ones are. */
+/* From here on the scratch topics are no longer taken back. */
 static int keep(struct kafka_restoring *restoring, const struct kafka_cluster *scratch,
                 struct err *err)
 {
@@ -37,7 +37,6 @@ static int keep(struct kafka_restoring *restoring, const struct kafka_cluster *s
         const struct kafka_target *target = &restoring->targets[i];
 
         kafka_note_forget(note, target->other);
-        kafka_note_add(note, target->name);
         json_array_append_new(
             note->kept, json_pack("{s:s, s:s?, s:s, s:s?}", "topic", target->name, "topic_id",
                                   id_of(&restoring->there.cluster, target->name), "scratch",
@@ -70,6 +69,17 @@ static int delete_old(struct kafka_restoring *restoring, struct err *err)
         if (kafka_handle_pause(handle_of(restoring), ATTEMPTS_MS, err) < 0)
             return -1;
     }
+}
+
+/* --- the new ones --- */
+
+static int make_new(struct kafka_restoring *restoring, struct err *err)
+{
+    for (size_t i = 0; i < restoring->target_count; i++)
+        kafka_note_add(&restoring->note, restoring->targets[i].name);
+    if (kafka_note_write(&restoring->note, err) < 0)
+        return -1;
+    return kafka_place_fill(restoring, err);
 }
 
 /* --- the copy --- */
@@ -126,7 +136,7 @@ static int replace(struct kafka_restoring *restoring, struct kafka_facts *scratc
         keep(restoring, &scratch->cluster, err) < 0)
         return -1;
     restoring->copying = true;
-    if (delete_old(restoring, err) < 0 || kafka_place_fill(restoring, err) < 0 ||
+    if (delete_old(restoring, err) < 0 || make_new(restoring, err) < 0 ||
         copy_all(restoring, &scratch->cluster, err) < 0 || kafka_readback(restoring, err) < 0)
         return err_wrap(err, "the old topics are deleted or were going to be, and the new records "
                              "stand, compared, in lifeboat-replace-*; restore again");

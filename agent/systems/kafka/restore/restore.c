@@ -229,7 +229,7 @@ void kafka_restore_close(void *restore)
     kafka_offsets_close(restoring->offsets);
     if (restoring->foreign)
         kafka_append_give_up(restoring);
-    if (restoring->note.count > 0 &&
+    if ((restoring->note.count > 0 || restoring->copying) &&
         kafka_note_undo(restoring->request.component, &restoring->note, &err) < 0)
         log_warn("topics that were begun could not be taken back; the next prune or restore tries "
                  "again",
