@@ -159,6 +159,45 @@ static void test_acls(void **state)
     kafka_facts_fini(&facts);
 }
 
+/* A principal that a manifest cannot hold as it is, must not become another one. */
+static void test_acls_of_strange_names(void **state)
+{
+    static const char longest[KAFKA_MAX_NAME + 1] = {0};
+    static const struct {
+        const char *principal;
+        size_t len;
+        size_t kept;
+    } rows[] = {{"User:a", 6, 1}, {"User:a\0b", 8, 0},       {"User:\xff", 6, 0},
+                {"", 0, 0},       {NULL, KAFKA_MAX_NAME, 1}, {NULL, KAFKA_MAX_NAME + 1, 0}};
+    (void)state;
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct kafka_facts facts = of_topics();
+        struct text answer = TEXT_INIT;
+        struct err err = ERR_INIT;
+
+        put_nothing(&answer, 0);
+        kafka_put_i32(&answer, 1);
+        kafka_put_i8(&answer, RD_KAFKA_RESOURCE_TOPIC);
+        kafka_put_string(&answer, "orders");
+        kafka_put_i8(&answer, RD_KAFKA_RESOURCE_PATTERN_LITERAL);
+        kafka_put_i32(&answer, 1);
+        kafka_put_i16(&answer, (int16_t)rows[i].len);
+        text_add_bytes(&answer, rows[i].principal == NULL ? longest : rows[i].principal,
+                       rows[i].len);
+        if (rows[i].principal == NULL)
+            memset(answer.data + answer.len - rows[i].len, 'a', rows[i].len);
+        kafka_put_string(&answer, "*");
+        kafka_put_i8(&answer, RD_KAFKA_ACL_OPERATION_READ);
+        kafka_put_i8(&answer, RD_KAFKA_ACL_PERMISSION_TYPE_ALLOW);
+        assert_int_equal(kafka_acls_read(answer.data, answer.len, &facts, &err), 0);
+        assert_int_equal(facts.acl_count, rows[i].kept);
+        assert_int_equal(facts.warning_count, 1 - rows[i].kept);
+        text_fini(&answer);
+        kafka_facts_fini(&facts);
+    }
+}
+
 static void test_no_acls(void **state)
 {
     static const struct {
@@ -221,6 +260,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_topic_ids),
         cmocka_unit_test(test_acls),
+        cmocka_unit_test(test_acls_of_strange_names),
         cmocka_unit_test(test_no_acls),
         cmocka_unit_test(test_cut),
     };

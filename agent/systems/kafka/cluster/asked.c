@@ -179,7 +179,7 @@ static bool applies(const struct kafka_cluster *cluster, const struct kafka_acl 
     return false;
 }
 
-/* Has this version words for it? */
+/* Has this version words for it, and are its own ones such? */
 static bool is_known(const struct kafka_acl *acl)
 {
     return (acl->pattern == RD_KAFKA_RESOURCE_PATTERN_LITERAL ||
@@ -191,6 +191,8 @@ static bool is_known(const struct kafka_acl *acl)
            acl->name[0] != '\0' && acl->principal[0] != '\0' && acl->host[0] != '\0';
 }
 
+/* Empty when a manifest could not hold it as it is: what is cut or mended would grant something to
+ * somebody else, once it is put back. */
 static char *read_text(struct kafka_cursor *from)
 {
     size_t len;
@@ -199,6 +201,9 @@ static char *read_text(struct kafka_cursor *from)
                               : mem_strndup((const char *)said, strnlen((const char *)said, len));
 
     text_fix_utf8(text);
+    if (said != NULL &&
+        (len > KAFKA_MAX_NAME || strlen(text) != len || memcmp(text, said, len) != 0))
+        text[0] = '\0';
     return text;
 }
 
@@ -283,8 +288,8 @@ int kafka_acls_read(const void *data, size_t len, struct kafka_facts *facts, str
         return no_answer("ACLs", err);
     if (counts.strange > 0)
         kafka_facts_warn(facts,
-                         "%zu ACLs are not kept: of a kind that this version does not know, or "
-                         "beyond %d",
+                         "%zu ACLs are not kept: of a kind that this version does not know, of "
+                         "names that are no text, or beyond %d",
                          counts.strange, KAFKA_MAX_ACLS);
     return 0;
 }

@@ -10,8 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_ID   64
-#define MAX_TEXT ((size_t)4096)
+#define MAX_ID 64
 
 static int wrong(struct err *err, const char *place, const char *should)
 {
@@ -82,7 +81,7 @@ static int read_configs(const json_t *object, struct kafka_topic *topic, struct 
     json_object_foreach ((json_t *)(uintptr_t)object, name, value) {
         struct kafka_config *config = &topic->configs[topic->config_count];
 
-        if (name[0] == '\0' || strlen(name) > MAX_TEXT || !json_is_string(value) ||
+        if (name[0] == '\0' || strlen(name) > KAFKA_MAX_NAME || !json_is_string(value) ||
             json_string_length(value) > KAFKA_MAX_VALUE)
             return wrong(err, "config", "no object of texts");
         config->name = mem_strdup(name);
@@ -219,7 +218,7 @@ static int read_group(const char *name, const json_t *object, const struct kafka
     const char *topic_name;
     json_t *value;
 
-    if (name[0] == '\0' || strlen(name) > MAX_TEXT || !json_is_object(offsets) ||
+    if (name[0] == '\0' || strlen(name) > KAFKA_MAX_NAME || !json_is_object(offsets) ||
         !json_is_boolean(simple))
         return wrong(err, "it", "no such object");
     group->name = mem_strdup(name);
@@ -312,10 +311,10 @@ static int read_acl(const json_t *object, struct kafka_acl *acl, struct err *err
     acl->pattern = (rd_kafka_ResourcePatternType_t)pattern;
     acl->operation = (rd_kafka_AclOperation_t)operation;
     acl->permission = (rd_kafka_AclPermissionType_t)permission;
-    if (read_text(object, "name", MAX_TEXT, &acl->name, err) < 0 ||
-        read_text(object, "principal", MAX_TEXT, &acl->principal, err) < 0)
+    if (read_text(object, "name", KAFKA_MAX_NAME, &acl->name, err) < 0 ||
+        read_text(object, "principal", KAFKA_MAX_NAME, &acl->principal, err) < 0)
         return -1;
-    return read_text(object, "host", MAX_TEXT, &acl->host, err);
+    return read_text(object, "host", KAFKA_MAX_NAME, &acl->host, err);
 }
 
 static int read_acls(const json_t *json, struct kafka_facts *facts, struct err *err)

@@ -29,15 +29,15 @@ struct gathering {
 
 /* --- the list --- */
 
-/* A name that is no text could not be kept as it is, and stands for no group that a consumer
- * made. */
+/* A name that is no text, or that long, could not be kept as it is, and stands for no group that a
+ * consumer made. */
 static bool is_text(const char *name)
 {
     char *copy = mem_strdup(name);
     bool same;
 
     text_fix_utf8(copy);
-    same = copy[0] != '\0' && strcmp(copy, name) == 0;
+    same = copy[0] != '\0' && strlen(name) <= KAFKA_MAX_NAME && strcmp(copy, name) == 0;
     free(copy);
     return same;
 }

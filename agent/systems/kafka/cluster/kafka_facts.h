@@ -33,6 +33,7 @@
 
 #define KAFKA_MAX_CONFIGS       256 /* of one topic */
 #define KAFKA_MAX_VALUE         ((size_t)32 << 10)
+#define KAFKA_MAX_NAME          ((size_t)4096) /* of a group, and each text of an ACL */
 #define KAFKA_MAX_GROUPS        10000
 #define KAFKA_MAX_GROUP_OFFSETS 100000 /* of all groups */
 #define KAFKA_MAX_ACLS          10000
