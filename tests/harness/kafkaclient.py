@@ -269,9 +269,17 @@ class Client:
             return False
         return True
 
-    def allow(self, user: str, operation: str, kind: str = "TOPIC", name: str = "*", pattern: str = "LITERAL") -> None:
-        """A right: allow("alice", "READ", "TOPIC", "orders-", "PREFIXED"); kinds are TOPIC, GROUP, CLUSTER."""
-        self.call("allow", principal=f"User:{user}", operation=operation, kind=kind, name=name, pattern=pattern)
+    def allow(self, user: str, operation: str, kind: str = "TOPIC", name: str = "*", pattern: str = "LITERAL", *,
+              host: str = "*", permission: str = "ALLOW") -> None:
+        """A right: allow("alice", "READ", "TOPIC", "orders-", "PREFIXED"); kinds are TOPIC, GROUP, CLUSTER. DENY takes
+        it away.
+        """
+        self.call("allow", principal=f"User:{user}", operation=operation, kind=kind, name=name, pattern=pattern,
+                  host=host, permission=permission)
+
+    def revoke(self, user: Optional[str] = None) -> int:
+        """Removes all that was said of a user, or of all; how many."""
+        return self.call("revoke", principal=user and f"User:{user}")
 
     def rights(self) -> list[list[str]]:
         """Principal, operation, permission, kind, name, pattern and host of each, sorted."""

@@ -29,6 +29,7 @@ import org.apache.kafka.common.Node;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.TopicPartitionInfo;
 import org.apache.kafka.common.acl.AccessControlEntry;
+import org.apache.kafka.common.acl.AccessControlEntryFilter;
 import org.apache.kafka.common.acl.AclBinding;
 import org.apache.kafka.common.acl.AclBindingFilter;
 import org.apache.kafka.common.acl.AclOperation;
@@ -36,6 +37,7 @@ import org.apache.kafka.common.acl.AclPermissionType;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.resource.PatternType;
 import org.apache.kafka.common.resource.ResourcePattern;
+import org.apache.kafka.common.resource.ResourcePatternFilter;
 import org.apache.kafka.common.resource.ResourceType;
 
 final class Topics {
@@ -68,6 +70,7 @@ final class Topics {
             return null;
         });
         operations.put("allow", Topics::allow);
+        operations.put("revoke", Topics::revoke);
         operations.put("rights", Topics::rights);
     }
 
@@ -214,8 +217,15 @@ final class Topics {
         return admin(in).createAcls(List.of(new AclBinding(
             new ResourcePattern(ResourceType.valueOf(in.get("kind").asText()), in.get("name").asText(),
                 PatternType.valueOf(in.get("pattern").asText())),
-            new AccessControlEntry(in.get("principal").asText(), "*",
-                AclOperation.valueOf(in.get("operation").asText()), AclPermissionType.ALLOW)))).all().get();
+            new AccessControlEntry(in.get("principal").asText(), in.get("host").asText(),
+                AclOperation.valueOf(in.get("operation").asText()),
+                AclPermissionType.valueOf(in.get("permission").asText()))))).all().get();
+    }
+
+    private static Object revoke(JsonNode in) throws Exception {
+        var whose = new AccessControlEntryFilter(in.get("principal").asText(null), null, AclOperation.ANY,
+            AclPermissionType.ANY);
+        return admin(in).deleteAcls(List.of(new AclBindingFilter(ResourcePatternFilter.ANY, whose))).all().get().size();
     }
 
     private static Object rights(JsonNode in) throws Exception {
