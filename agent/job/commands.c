@@ -88,7 +88,7 @@ static const struct flag_row flag_rows[] = {
     {"yes", NULL, "do not ask", FLAG_YES},
     {"dry-run", NULL, "say what would go, remove nothing", FLAG_DRY_RUN},
     {"grants", NULL, "print the rights that this configuration needs", FLAG_GRANTS},
-    {"globals", NULL, "make the roles that are missing", FLAG_GLOBALS},
+    {"globals", NULL, "make the roles that are missing; Kafka: put the ACLs back", FLAG_GLOBALS},
     {"leave-replication", NULL, "subscriptions and slots may stay behind", FLAG_LEAVE_REPLICATION},
     {"drop-old", NULL, "drop the replaced data after the swap", FLAG_DROP_OLD},
     {"no-safety", NULL, "Redis: take no backup of the live data first", FLAG_NO_SAFETY},

@@ -46,7 +46,7 @@ struct restore_request {
     bool append;            /* behind what is there already */
     bool replace;           /* what is there is deleted, once its replacement is proven */
     bool scratch;           /* drill: into a place of its own, dropped at close */
-    bool globals;           /* make the roles that are missing */
+    bool globals;           /* make the roles that are missing; Kafka: put the ACLs back */
     bool leave_replication; /* go on although subscriptions or slots stay with the old database */
     bool drop_old;          /* drop the replaced data after the swap */
     int64_t deadline_mono_us;

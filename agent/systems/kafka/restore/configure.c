@@ -3,19 +3,10 @@
 // again what is too old.
 #include "kafka_restoring.h"
 
-#include "log.h"
 #include "text.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-static void warn(json_t *warnings, char *text)
-{
-    log_warn("restored, but", LOG_TEXT("what", text));
-    if (warnings != NULL)
-        json_array_append_new(warnings, json_string(text));
-    free(text);
-}
 
 /* Leaves out what these brokers do not take, by asking for each alone. */
 static int leave_out_refused(struct kafka_handle *handle, const char *topic, json_t *settings,
@@ -39,8 +30,8 @@ static int leave_out_refused(struct kafka_handle *handle, const char *topic, jso
             *err = why;
             return -1;
         }
-        warn(warnings,
-             text_format("%s=%s is not set: %s", name, json_string_value(value), why.text));
+        kafka_restore_warn(warnings, text_format("%s=%s is not set: %s", name,
+                                                 json_string_value(value), why.text));
         json_object_del(settings, name);
     }
     return 0;
@@ -88,10 +79,11 @@ static json_t *settings_for(struct kafka_restoring *restoring, const struct kafk
         return json_incref(noted->config);
     if (target->from->config_known)
         return without_brokers(kafka_settings_of(target->from));
-    warn(restoring->warnings,
-         text_format("topic %s: the backup does not have its configuration; it keeps the settings "
-                     "of the restore, without retention",
-                     target->name));
+    kafka_restore_warn(
+        restoring->warnings,
+        text_format("topic %s: the backup does not have its configuration; it keeps the settings "
+                    "of the restore, without retention",
+                    target->name));
     return NULL;
 }
 

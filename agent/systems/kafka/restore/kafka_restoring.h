@@ -175,6 +175,19 @@ int kafka_readback(struct kafka_restoring *restoring, struct err *err);
  * why. */
 int kafka_regroup(struct kafka_restoring *restoring, json_t *findings, struct err *err);
 
+/* --- acls.c --- */
+
+/* Adds the backup's ACLs of what is restored, and of groups, to those of the cluster. findings:
+ * "acls", how many of them it has now; "acls_left", how many it does not have, by why. */
+int kafka_restore_acls(struct kafka_restoring *restoring, json_t *findings, struct err *err);
+
+/* --- restore.c --- */
+
+/* What is otherwise than in the backup: into the log, and warnings (may be NULL). Takes text. */
+void kafka_restore_warn(json_t *warnings, char *text);
+/* Restored in part: the findings say so, and add text to their hint. Takes text. */
+void kafka_restore_in_part(json_t *findings, char *text);
+
 /* --- system_ops --- */
 
 int kafka_restore_open(const struct restore_request *request, struct ev_loop *loop, void **restore,

@@ -136,7 +136,6 @@ static int set_group(struct kafka_restoring *restoring, const char *group,
 int kafka_regroup(struct kafka_restoring *restoring, json_t *findings, struct err *err)
 {
     json_t *left = json_object();
-    char *hint;
 
     json_object_set_new(findings, "groups", json_array());
     json_object_set_new(findings, "groups_left", left);
@@ -152,12 +151,10 @@ int kafka_regroup(struct kafka_restoring *restoring, json_t *findings, struct er
         if (rc < 0)
             return -1;
     }
-    if (json_object_size(left) > 0) {
-        hint = text_format("the offsets of %zu groups are not set, %s is the first",
-                           json_object_size(left), json_object_iter_key(json_object_iter(left)));
-        json_object_set_new(findings, "hint", json_string(hint));
-        json_object_set_new(findings, "in_part", json_true());
-        free(hint);
-    }
+    if (json_object_size(left) > 0)
+        kafka_restore_in_part(findings,
+                              text_format("the offsets of %zu groups are not set, %s is the first",
+                                          json_object_size(left),
+                                          json_object_iter_key(json_object_iter(left))));
     return 0;
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A restore writes records anew: the brokers number them themselves. So data first, under settings
 // that keep it as it is; then the proof, by reading it back; then the groups, by the map of
-// offsets; the configuration last. Whatever fails before is taken back (note.c). A drill is the
-// same in topics of its own, without groups and configuration.
+// offsets; then the configuration, and the ACLs last. Whatever fails before is taken back (undo.c).
+// A drill is the same in topics of its own, without groups, configuration and ACLs.
 #include "kafka_restoring.h"
 
 #include "log.h"
@@ -38,6 +38,10 @@ static int open_all(struct kafka_restoring *restoring, struct err *err)
         return err_set(
             err, ERR_USAGE,
             "--to is not for Kafka: --to-topic PATTERN names the topics to restore into");
+    if (request->globals && request->to_topic != NULL)
+        return err_set(
+            err, ERR_USAGE,
+            "--to-topic does not go with --globals: the ACLs are of the names in the backup");
     if (kafka_targets_make(restoring, err) < 0)
         return -1;
     kafka_clean(request->component, request->state_path);
@@ -165,6 +169,26 @@ static uint64_t find_topics(struct kafka_restoring *restoring, json_t *findings)
     return all;
 }
 
+void kafka_restore_warn(json_t *warnings, char *text)
+{
+    log_warn("restored, but", LOG_TEXT("what", text));
+    if (warnings != NULL)
+        json_array_append_new(warnings, json_string(text));
+    free(text);
+}
+
+void kafka_restore_in_part(json_t *findings, char *text)
+{
+    const char *before = json_string_value(json_object_get(findings, "hint"));
+    char *hint =
+        text_format("%s%s%s", before == NULL ? "" : before, before == NULL ? "" : "; ", text);
+
+    json_object_set_new(findings, "hint", json_string(hint));
+    json_object_set_new(findings, "in_part", json_true());
+    free(hint);
+    free(text);
+}
+
 static void tell(struct kafka_restoring *restoring, json_t *findings)
 {
     uint64_t records = find_topics(restoring, findings);
@@ -211,9 +235,14 @@ int kafka_restore_finish(void *restore, json_t *findings, struct err *err)
         return -1;
     if (kafka_configure_all(restoring, err) < 0 || kafka_replace_end(restoring, err) < 0)
         return -1;
-    json_object_set(findings, "warnings", restoring->warnings);
     kafka_append_forget(restoring);
-    return kafka_note_settle(&restoring->note, err);
+    if (kafka_note_settle(&restoring->note, err) < 0)
+        return -1;
+    /* At the very end: a binding may be one that keeps this user from what comes before. */
+    if (request->globals && kafka_restore_acls(restoring, findings, err) < 0)
+        return err_wrap(err, "the topics are restored, their ACLs are not put back");
+    json_object_set(findings, "warnings", restoring->warnings);
+    return 0;
 }
 
 /* --- close --- */
