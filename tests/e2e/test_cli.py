@@ -67,6 +67,16 @@ def test_wrong_usage(boat, tmp_path, args, says):
     assert configs.files(tmp_path) == stored
 
 
+@pytest.mark.parametrize("args,says", [
+    (["--replace"], "are for Kafka"),
+    (["--until", "2026-11-23T07:00Z"], "are for Kafka"),
+    (["--no-safety"], "keeps it anyway"),
+    (["--if-empty"], "--to FILE of a Redis component"),
+])
+def test_options_of_other_systems(boat, args, says):
+    assert says in boat.run("restore", configs.NAME, "--yes", *args, expect=2).stderr
+
+
 def test_help_and_version(boat):
     assert "restore" in boat.run("--help").stdout
     assert boat.run("--version").stdout.startswith("lifeboat-agent ")

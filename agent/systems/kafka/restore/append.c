@@ -84,7 +84,8 @@ void kafka_append_give_up(struct kafka_restoring *restoring)
         if (begun == NULL)
             continue;
         starts = json_dumps(json_object_get(begun, "starts"), JSON_COMPACT);
-        log_warn("records of somebody else are among those that were appended, which stay",
+        log_warn("what was appended stays, but is no longer just that: somebody else wrote, or "
+                 "the brokers removed some",
                  LOG_TEXT("topic", target->name), LOG_TEXT("from_offsets", starts));
         free(starts);
     }

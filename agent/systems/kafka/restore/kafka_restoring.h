@@ -116,7 +116,7 @@ void kafka_append_begin(struct kafka_restoring *restoring, struct kafka_target *
                         const struct kafka_topic *topic);
 /* All of it is there. */
 void kafka_append_forget(struct kafka_restoring *restoring);
-/* Nobody can go on, for records of others are among those of the backup: says where they begin. */
+/* Nobody can go on, for what is there is not what was appended: says where that begins. */
 void kafka_append_give_up(struct kafka_restoring *restoring);
 
 /* --- configure.c --- */
