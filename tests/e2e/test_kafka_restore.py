@@ -391,7 +391,7 @@ def test_a_leader_that_dies_in_the_middle(boat, topic):
         cluster.create(topic, partitions=3)
         cluster.fill(topic, 300_000, size=300, compressible=False)
         on = boat(cluster.bootstrap, topic)
-        backup(on)
+        saved = backup(on)
         before = cluster.digest(topic)
         cluster.delete(topic)
         with begun(on, cluster, "restore", "--json", "--yes", NAME) as running:
@@ -402,6 +402,11 @@ def test_a_leader_that_dies_in_the_middle(boat, topic):
         assert {n: (one["records"], one["sha256"]) for n, one in cluster.digest(topic).items()} == \
             {n: (one["records"], one["sha256"]) for n, one in before.items()}
         assert len(cluster.describe(topic)["partitions"][0]["replicas"]) == 3
+    # Of another cluster, so it is named: with as many replicas as there are brokers.
+    with Kafka() as alone:
+        restore(boat(alone.bootstrap, topic), target=f"{NAME}@{saved['backup']}")
+        assert [len(one["replicas"]) for one in alone.describe(topic)["partitions"]] == [1, 1, 1]
+        assert sum(one["records"] for one in alone.digest(topic).values()) == 300_000
 
 
 SECRET = "geheim-4711-secret"
