@@ -41,7 +41,7 @@ report "clang-format (${#c_files[@]} files; .ci/format.sh corrects)" \
 report "shellcheck (${#scripts[@]} scripts)" < <(shellcheck -x "${scripts[@]}" 2>&1)
 
 report "banned functions" \
-    < <(grep -nHE '\b(strcpy|strcat|sprintf|vsprintf|strtok|atoi|atol|gmtime|localtime)[[:space:]]*\(' "${c_files[@]}")
+    < <(grep -nHE '\b(strcpy|strcat|sprintf|vsprintf|strtok|atoi|atol|gmtime|localtime|ev_default_loop)[[:space:]]*\(' "${c_files[@]}")
 
 report "allocation outside common/mem.c" \
     < <(grep -nHE '\b(malloc|calloc|realloc|strdup|strndup|asprintf)[[:space:]]*\(' "${c_files[@]}" | grep -v '^common/mem\.c:')

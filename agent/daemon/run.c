@@ -265,7 +265,9 @@ int run_daemon(const char *config_path)
         return err_kind_exit_status(err.kind);
     }
     signal(SIGPIPE, SIG_IGN);
-    daemon.loop = ev_default_loop(EVFLAG_AUTO);
+    /* Not libev's default loop, which waits for every child itself: how a job ended would be lost
+     * now and then. */
+    daemon.loop = ev_loop_new(EVFLAG_AUTO);
     daemon.health = health_new(show, &daemon);
     daemon.agenda = agenda_new(daemon.config.options, daemon.began_ms, NULL);
     apply_options(&daemon);

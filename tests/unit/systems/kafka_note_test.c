@@ -3,6 +3,7 @@
 // topics are settled; and what is no note is refused, not used.
 #include "component_options.h"
 #include "file.h"
+#include "mem.h"
 #include "note.h"
 
 // clang-format off
@@ -55,10 +56,10 @@ static void test_what_is_written(void **state)
     (void)state;
     read_again(&note);
     assert_int_equal(note.count, 0);
-    note.cluster = strdup("cluster");
+    note.cluster = mem_strdup("cluster");
     kafka_note_add(&note, "forgotten");
     noted = kafka_note_add(&note, "orders");
-    noted->id = strdup("id");
+    noted->id = mem_strdup("id");
     noted->there = noted->append = true;
     noted->config = json_pack("{s:s}", "retention.ms", "1");
     kafka_note_forget(&note, "forgotten");

@@ -346,7 +346,7 @@ static void wake(void *arg)
 
 static enum step drain(struct run *run, struct source *source)
 {
-    struct ev_loop *loop = ev_default_loop(0);
+    struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
     enum step step;
 
     do {
@@ -361,6 +361,7 @@ static enum step drain(struct run *run, struct source *source)
             ev_run(loop, 0);
         }
     } while (step == STEP_OK || step == STEP_AGAIN);
+    ev_loop_destroy(loop);
     return step;
 }
 
