@@ -145,7 +145,7 @@ def test_check_says_what_is_there(broker, boat):
     make(broker, "left-out")
     result = boat(broker.bootstrap, ["checked"]).run("check", "--json", "--grants")
     said = lines(result)
-    version = {"3.9": "Kafka 3.9", "4.3": "Kafka 4.0 or later"}[broker.version]
+    version = {"3.5": "Kafka 3.5", "3.9": "Kafka 3.9", "4.3": "Kafka 4.0 or later"}[broker.version]
     assert said["connection"] == ("ok", f"{broker.bootstrap}, cluster {broker.cluster()['id']}, brokers: 1, {version}")
     assert said["topics"] == ("ok", "topics: 1, partitions: 2 (checked)")
     assert {said[one][0] for one in ("offsets", "read", "configurations", "groups", "acls")} == {"ok"}

@@ -10,10 +10,8 @@ import configs
 import pytest
 from harness import scene as scenes
 from harness.kafka import Record
-from streams import NAME, STRANGE, backup, begun, note, placed, restore, whole
+from streams import NAME, STRANGE, any_time, backup, begun, note, placed, restore, whole
 from streams import _boat, _broker, _topic  # noqa: F401, fixtures
-
-ANY_TIME = {"retention.ms": str(2 ** 62), "message.timestamp.after.max.ms": str(2 ** 62)}  # STRANGE has some
 
 
 def of_lifeboat(broker):
@@ -31,7 +29,8 @@ def damage(tmp_path, result):
 # --- --replace ---
 
 def test_replace(boat, broker, topic, tmp_path):
-    broker.create(topic, partitions=2, configs=ANY_TIME)
+    configured = {**any_time(broker), "retention.ms": str(2 ** 62)}
+    broker.create(topic, partitions=2, configs=configured)
     broker.begin(topic)
     broker.produce(topic, [Record(b"aborted")], transaction=topic)
     broker.end(topic, commit=False)
@@ -50,7 +49,7 @@ def test_replace(boat, broker, topic, tmp_path):
     found = result.json[-1]["findings"]
     assert {number: whole(broker.read(topic, number)) for number in (0, 1)} == {n: whole(r) for n, r in before.items()}
     assert len(broker.describe(topic)["partitions"]) == 2
-    assert broker.describe(topic)["configs"] == ANY_TIME
+    assert broker.describe(topic)["configs"] == configured
     at = found["topics"][topic]
     assert at["to"] == topic and at["partitions"][0]["offsets"] == [[before[0][0].offset, 0, len(STRANGE)]]
     assert at["partitions"][0]["sha256"] == broker.digest(topic)[0]["sha256"]
@@ -146,7 +145,7 @@ def test_append(boat, broker, topic, tmp_path):
 
 
 def test_append_to_what_is_not_there(boat, broker, topic):
-    broker.create(topic, configs=ANY_TIME)
+    broker.create(topic, configs=any_time(broker))
     broker.produce(topic, STRANGE)
     on = boat(broker.bootstrap, topic)
     backup(on)

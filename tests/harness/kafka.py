@@ -21,7 +21,7 @@ from .kafkaclient import VERSIONS, Client, Driver, KafkaError, Record, archive, 
 
 __all__ = ("VERSIONS", "Client", "Cluster", "Kafka", "KafkaError", "Record")
 
-_DUMP = {"3.9": "kafka.tools.DumpLogSegments", "4.3": "org.apache.kafka.tools.DumpLogSegments"}
+_DUMP = {"3.5": "kafka.tools.DumpLogSegments", "3.9": "kafka.tools.DumpLogSegments", "4.3": "org.apache.kafka.tools.DumpLogSegments"}
 _MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 _MODULES = {"PLAIN": "org.apache.kafka.common.security.plain.PlainLoginModule",
             "SCRAM": "org.apache.kafka.common.security.scram.ScramLoginModule"}

@@ -22,7 +22,7 @@ from typing import Any, Iterable, Iterator, Optional
 
 from . import parts, process
 
-VERSIONS = ("3.9", "4.3")
+VERSIONS = ("3.5", "3.9", "4.3")
 _SOURCES = pathlib.Path(__file__).resolve().parent / "java"
 _LOG_TO_STDERR = {
     "log4j.properties": "log4j.rootLogger={level}, out\nlog4j.appender.out=org.apache.log4j.ConsoleAppender\n"
@@ -89,7 +89,8 @@ def _as_record(found: dict[str, Any]) -> Record:
 @functools.lru_cache(maxsize=None)
 def _classes(version: str) -> pathlib.Path:
     """The compiled client, kept beside the parts under a name that its content gives."""
-    sources = sorted(_SOURCES.glob("*.java"))
+    own = _SOURCES / f"decoder{version}"
+    sources = sorted([*_SOURCES.glob("*.java"), *(own if own.exists() else _SOURCES / "decoder").glob("*.java")])
     digest = hashlib.sha256(str(home(version)).encode())
     for source in sources:
         digest.update(source.read_bytes())

