@@ -3,6 +3,7 @@
 // set for it; the rest is the cluster's.
 #include "facts_take.h"
 
+#include "admin.h"
 #include "mem.h"
 #include "text.h"
 
@@ -12,28 +13,21 @@
 
 #define BATCH 100 /* an answer has some 5 KiB for each */
 
+/* Destroy *event. */
 static int describe(struct kafka_handle *handle, rd_kafka_ConfigResource_t **resources,
                     size_t count, rd_kafka_event_t **event, struct err *err)
 {
-    static const char what[] = "describe configurations";
-    rd_kafka_t *rk = kafka_handle_rk(handle);
-    rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
-    rd_kafka_AdminOptions_t *options =
-        kafka_handle_admin(handle, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
-    rd_kafka_event_t *came = NULL;
+    struct kafka_admin admin;
     int rc;
 
-    rd_kafka_DescribeConfigs(rk, resources, count, options, queue);
-    rc = kafka_handle_wait(handle, what, queue, &came, err);
-    if (rc == 0 && rd_kafka_event_error(came) != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        rc = kafka_fail(handle, what, rd_kafka_event_error(came), rd_kafka_event_error_string(came),
-                        err);
-        rd_kafka_event_destroy(came);
+    kafka_admin_begin(handle, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, &admin);
+    rd_kafka_DescribeConfigs(kafka_handle_rk(handle), resources, count, admin.options, admin.queue);
+    rc = kafka_admin_await(handle, "describe configurations", &admin, err);
+    if (rc == 0) {
+        *event = admin.event;
+        admin.event = NULL;
     }
-    if (rc == 0)
-        *event = came;
-    rd_kafka_AdminOptions_destroy(options);
-    rd_kafka_queue_destroy(queue);
+    kafka_admin_end(&admin);
     return rc;
 }
 

@@ -4,6 +4,7 @@
 // one: so each attempt has a handle of its own, and not all of the time.
 #include "facts_take.h"
 
+#include "admin.h"
 #include "cancel.h"
 #include "clock.h"
 #include "mem.h"
@@ -90,24 +91,16 @@ static int copy_list(struct kafka_handle *handle,
 static int list_groups(struct kafka_handle *handle, struct kafka_facts *facts, bool *known,
                        struct err *err)
 {
-    rd_kafka_t *rk = kafka_handle_rk(handle);
-    rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
-    rd_kafka_AdminOptions_t *options =
-        kafka_handle_admin(handle, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPS);
-    rd_kafka_event_t *event = NULL;
+    struct kafka_admin admin;
     int rc;
 
-    rd_kafka_ListConsumerGroups(rk, options, queue);
-    rc = kafka_handle_wait(handle, "list groups", queue, &event, err);
-    if (rc == 0 && rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR_NO_ERROR)
-        rc = kafka_fail(handle, "list groups", rd_kafka_event_error(event),
-                        rd_kafka_event_error_string(event), err);
-    else if (rc == 0)
-        rc = copy_list(handle, rd_kafka_event_ListConsumerGroups_result(event), facts, known, err);
-    if (event != NULL)
-        rd_kafka_event_destroy(event);
-    rd_kafka_AdminOptions_destroy(options);
-    rd_kafka_queue_destroy(queue);
+    kafka_admin_begin(handle, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPS, &admin);
+    rd_kafka_ListConsumerGroups(kafka_handle_rk(handle), admin.options, admin.queue);
+    rc = kafka_admin_await(handle, "list groups", &admin, err);
+    if (rc == 0)
+        rc = copy_list(handle, rd_kafka_event_ListConsumerGroups_result(admin.event), facts, known,
+                       err);
+    kafka_admin_end(&admin);
     return rc;
 }
 

@@ -4,6 +4,7 @@
 // them.
 #include "kafka_restoring.h"
 
+#include "admin.h"
 #include "clock.h"
 #include "log.h"
 #include "mem.h"
@@ -105,21 +106,16 @@ static void read_answer(struct putting *putting, rd_kafka_event_t *event)
 
 static int put_once(struct putting *putting, struct err *err)
 {
-    rd_kafka_t *rk = kafka_handle_rk(putting->handle);
-    rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
-    rd_kafka_AdminOptions_t *options =
-        kafka_handle_admin(putting->handle, RD_KAFKA_ADMIN_OP_CREATEACLS);
-    rd_kafka_event_t *event = NULL;
+    struct kafka_admin admin;
     int rc;
 
-    rd_kafka_CreateAcls(rk, putting->bindings, putting->count, options, queue);
-    rc = kafka_handle_wait(putting->handle, what, queue, &event, err);
-    if (rc == 0) {
-        read_answer(putting, event);
-        rd_kafka_event_destroy(event);
-    }
-    rd_kafka_AdminOptions_destroy(options);
-    rd_kafka_queue_destroy(queue);
+    kafka_admin_begin(putting->handle, RD_KAFKA_ADMIN_OP_CREATEACLS, &admin);
+    rd_kafka_CreateAcls(kafka_handle_rk(putting->handle), putting->bindings, putting->count,
+                        admin.options, admin.queue);
+    rc = kafka_admin_wait(putting->handle, what, &admin, err);
+    if (rc == 0)
+        read_answer(putting, admin.event);
+    kafka_admin_end(&admin);
     return rc;
 }
 

@@ -3,6 +3,7 @@
 // decides for itself where it stands: it is named, and left.
 #include "kafka_restoring.h"
 
+#include "admin.h"
 #include "clock.h"
 #include "log.h"
 #include "mem.h"
@@ -67,28 +68,23 @@ static int set_once(struct kafka_handle *handle, const char *group,
 {
     rd_kafka_AlterConsumerGroupOffsets_t *request =
         rd_kafka_AlterConsumerGroupOffsets_new(group, list);
-    rd_kafka_queue_t *queue = rd_kafka_queue_new(kafka_handle_rk(handle));
-    rd_kafka_AdminOptions_t *options =
-        kafka_handle_admin(handle, RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS);
-    rd_kafka_event_t *event = NULL;
+    struct kafka_admin admin;
     size_t count = 0;
     int rc;
 
-    rd_kafka_AlterConsumerGroupOffsets(kafka_handle_rk(handle), &request, 1, options, queue);
-    rc = kafka_handle_wait(handle, what, queue, &event, err);
-    if (rc == 0) {
-        *code = rd_kafka_event_error(event);
-        if (*code == RD_KAFKA_RESP_ERR_NO_ERROR) {
-            const rd_kafka_group_result_t **results =
-                rd_kafka_AlterConsumerGroupOffsets_result_groups(
-                    rd_kafka_event_AlterConsumerGroupOffsets_result(event), &count);
+    kafka_admin_begin(handle, RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS, &admin);
+    rd_kafka_AlterConsumerGroupOffsets(kafka_handle_rk(handle), &request, 1, admin.options,
+                                       admin.queue);
+    rc = kafka_admin_wait(handle, what, &admin, err);
+    if (rc == 0)
+        *code = rd_kafka_event_error(admin.event);
+    if (rc == 0 && *code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        const rd_kafka_group_result_t **results = rd_kafka_AlterConsumerGroupOffsets_result_groups(
+            rd_kafka_event_AlterConsumerGroupOffsets_result(admin.event), &count);
 
-            *code = count == 1 ? code_of(results[0]) : RD_KAFKA_RESP_ERR_UNKNOWN;
-        }
-        rd_kafka_event_destroy(event);
+        *code = count == 1 ? code_of(results[0]) : RD_KAFKA_RESP_ERR_UNKNOWN;
     }
-    rd_kafka_AdminOptions_destroy(options);
-    rd_kafka_queue_destroy(queue);
+    kafka_admin_end(&admin);
     rd_kafka_AlterConsumerGroupOffsets_destroy(request);
     return rc;
 }

@@ -2,38 +2,9 @@
 // Changes of topics, one topic a request: each answer then is of that topic alone.
 #include "kafka_restoring.h"
 
+#include "admin.h"
+
 #include <stdlib.h>
-
-struct change {
-    rd_kafka_queue_t *queue;
-    rd_kafka_AdminOptions_t *options;
-    rd_kafka_event_t *event;
-};
-
-static void begin(struct kafka_handle *handle, rd_kafka_admin_op_t op, struct change *change)
-{
-    *change = (struct change){.queue = rd_kafka_queue_new(kafka_handle_rk(handle)),
-                              .options = kafka_handle_admin(handle, op)};
-}
-
-static int await(struct kafka_handle *handle, const char *what, struct change *change,
-                 struct err *err)
-{
-    if (kafka_handle_wait(handle, what, change->queue, &change->event, err) < 0)
-        return -1;
-    if (rd_kafka_event_error(change->event) == RD_KAFKA_RESP_ERR_NO_ERROR)
-        return 0;
-    return kafka_fail(handle, what, rd_kafka_event_error(change->event),
-                      rd_kafka_event_error_string(change->event), err);
-}
-
-static void end(struct change *change)
-{
-    if (change->event != NULL)
-        rd_kafka_event_destroy(change->event);
-    rd_kafka_AdminOptions_destroy(change->options);
-    rd_kafka_queue_destroy(change->queue);
-}
 
 /* The answer for the one topic. */
 static int use_topic(struct kafka_handle *handle, const char *what,
@@ -71,18 +42,18 @@ int kafka_admin_create(struct kafka_handle *handle, const char *name, size_t par
     char said[256] = "";
     rd_kafka_NewTopic_t *topic =
         rd_kafka_NewTopic_new(name, (int)partitions, (int)replication, said, sizeof said);
-    struct change change;
+    struct kafka_admin change;
     size_t count = 0;
     int rc;
 
     *code = RD_KAFKA_RESP_ERR_NO_ERROR;
     if (topic == NULL)
         return err_set(err, ERR_SOURCE, "%s: %s: %s", what, name, said);
-    begin(handle, RD_KAFKA_ADMIN_OP_CREATETOPICS, &change);
+    kafka_admin_begin(handle, RD_KAFKA_ADMIN_OP_CREATETOPICS, &change);
     rc = add_settings(topic, settings, err);
     if (rc == 0) {
         rd_kafka_CreateTopics(kafka_handle_rk(handle), &topic, 1, change.options, change.queue);
-        rc = await(handle, what, &change, err);
+        rc = kafka_admin_await(handle, what, &change, err);
     }
     if (rc == 0) {
         const rd_kafka_topic_result_t **results = rd_kafka_CreateTopics_result_topics(
@@ -90,7 +61,7 @@ int kafka_admin_create(struct kafka_handle *handle, const char *name, size_t par
 
         rc = use_topic(handle, what, results, count, code, err);
     }
-    end(&change);
+    kafka_admin_end(&change);
     rd_kafka_NewTopic_destroy(topic);
     return rc < 0 ? err_wrap(err, "topic %s", name) : 0;
 }
@@ -100,26 +71,27 @@ int kafka_admin_delete(struct kafka_handle *handle, const char *name, struct err
     static const char what[] = "delete a topic";
     rd_kafka_DeleteTopic_t *topic = rd_kafka_DeleteTopic_new(name);
     rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
-    struct change change;
+    struct kafka_admin change;
     size_t count = 0;
     int rc;
 
-    begin(handle, RD_KAFKA_ADMIN_OP_DELETETOPICS, &change);
+    kafka_admin_begin(handle, RD_KAFKA_ADMIN_OP_DELETETOPICS, &change);
     rd_kafka_DeleteTopics(kafka_handle_rk(handle), &topic, 1, change.options, change.queue);
-    rc = await(handle, what, &change, err);
+    rc = kafka_admin_await(handle, what, &change, err);
     if (rc == 0) {
         const rd_kafka_topic_result_t **results = rd_kafka_DeleteTopics_result_topics(
             rd_kafka_event_DeleteTopics_result(change.event), &count);
 
         rc = use_topic(handle, what, results, count, &code, err);
     }
-    end(&change);
+    kafka_admin_end(&change);
     rd_kafka_DeleteTopic_destroy(topic);
     return rc < 0 ? err_wrap(err, "topic %s", name) : 0;
 }
 
-static int use_resource(struct kafka_handle *handle, const char *what, const struct change *change,
-                        rd_kafka_resp_err_t *code, struct err *err)
+static int use_resource(struct kafka_handle *handle, const char *what,
+                        const struct kafka_admin *change, rd_kafka_resp_err_t *code,
+                        struct err *err)
 {
     size_t count = 0;
     const rd_kafka_ConfigResource_t **results = rd_kafka_AlterConfigs_result_resources(
@@ -139,30 +111,30 @@ int kafka_admin_configure(struct kafka_handle *handle, const char *name, const j
     static const char what[] = "configure a topic";
     rd_kafka_ConfigResource_t *resource =
         rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, name);
-    struct change change;
+    struct kafka_admin change;
     char said[256] = "";
     const char *key;
     json_t *value;
     int rc;
 
     *code = RD_KAFKA_RESP_ERR_NO_ERROR;
-    begin(handle, RD_KAFKA_ADMIN_OP_ALTERCONFIGS, &change);
+    kafka_admin_begin(handle, RD_KAFKA_ADMIN_OP_ALTERCONFIGS, &change);
     json_object_foreach ((json_t *)(uintptr_t)settings, key, value)
         rd_kafka_ConfigResource_set_config(resource, key, json_string_value(value));
     if (validate && rd_kafka_AdminOptions_set_validate_only(change.options, 1, said, sizeof said) !=
                         RD_KAFKA_RESP_ERR_NO_ERROR)
         abort(); /* there is no other value that it takes */
     rd_kafka_AlterConfigs(kafka_handle_rk(handle), &resource, 1, change.options, change.queue);
-    rc = await(handle, what, &change, err);
+    rc = kafka_admin_await(handle, what, &change, err);
     if (rc == 0)
         rc = use_resource(handle, what, &change, code, err);
-    end(&change);
+    kafka_admin_end(&change);
     rd_kafka_ConfigResource_destroy(resource);
     return rc < 0 ? err_wrap(err, "topic %s", name) : 0;
 }
 
-static int use_records(struct kafka_handle *handle, const char *what, const struct change *change,
-                       struct err *err)
+static int use_records(struct kafka_handle *handle, const char *what,
+                       const struct kafka_admin *change, struct err *err)
 {
     const rd_kafka_topic_partition_list_t *list =
         rd_kafka_DeleteRecords_result_offsets(rd_kafka_event_DeleteRecords_result(change->event));
@@ -179,7 +151,7 @@ int kafka_admin_empty(struct kafka_handle *handle, const struct kafka_topic *top
     rd_kafka_topic_partition_list_t *list =
         rd_kafka_topic_partition_list_new((int)topic->partition_count);
     rd_kafka_DeleteRecords_t *records;
-    struct change change;
+    struct kafka_admin change;
     int rc;
 
     for (size_t p = 0; p < topic->partition_count; p++)
@@ -187,12 +159,12 @@ int kafka_admin_empty(struct kafka_handle *handle, const struct kafka_topic *top
             RD_KAFKA_OFFSET_END;
     records = rd_kafka_DeleteRecords_new(list);
     rd_kafka_topic_partition_list_destroy(list);
-    begin(handle, RD_KAFKA_ADMIN_OP_DELETERECORDS, &change);
+    kafka_admin_begin(handle, RD_KAFKA_ADMIN_OP_DELETERECORDS, &change);
     rd_kafka_DeleteRecords(kafka_handle_rk(handle), &records, 1, change.options, change.queue);
-    rc = await(handle, what, &change, err);
+    rc = kafka_admin_await(handle, what, &change, err);
     if (rc == 0)
         rc = use_records(handle, what, &change, err);
-    end(&change);
+    kafka_admin_end(&change);
     rd_kafka_DeleteRecords_destroy(records);
     return rc < 0 ? err_wrap(err, "topic %s", topic->name) : 0;
 }
